@@ -1,0 +1,34 @@
+//! The vocabulary of Palisade: what a device, a topic, a posture, a request, a decision and an event
+//! *are*, for every other crate. A value of a type from here is valid by construction: it was parsed
+//! once, at the door where it came in. This crate does no I/O and knows no runtime; the few traits in
+//! [`port`] are the places where capabilities that must not know each other meet. Begin with
+//! [`Principal`], [`Request`] and [`Decision`]: the rest of the product exists to answer those.
+
+mod clock;
+mod decision;
+mod device;
+mod event;
+mod grant;
+mod id;
+pub mod port;
+mod posture;
+mod principal;
+mod serial;
+mod topic;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use decision::{Action, Attribute, Decision, DenyReason, Explanation, Request, Stamp};
+pub use device::{Device, Labels, LabelsError, Product, Segment};
+pub use event::{Actor, AdministrativeAct, Door, Event, EventKind, Outcome, SessionEnd};
+pub use grant::{Grant, GrantActions, GrantScope};
+pub use id::{
+    DeviceId, EventId, GrantId, IdError, PolicyId, ProductId, SegmentId, ServiceId, TokenId,
+    TrustDomain,
+};
+pub use posture::{Epoch, Lifecycle, LifecycleError, Posture, TrustReason, TrustScore};
+pub use principal::{Principal, PrincipalError};
+pub use serial::{Serial, SerialError};
+pub use topic::{
+    Bindings, PatternError, ShareName, Subscription, Topic, TopicBuf, TopicError, TopicFilter,
+    TopicPattern,
+};
