@@ -1,0 +1,65 @@
+//! What can go wrong with the system of record.
+
+use std::path::PathBuf;
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A record with this name is there already.
+    #[error("{0} exists already")]
+    Conflict(String),
+    /// There is no such record.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// A stored value cannot be read back; somebody else wrote it, or a disk lied.
+    #[error("the stored {what} cannot be read back: {why}")]
+    Corrupt {
+        /// Which value.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The database was written by a newer version of Palisade.
+    #[error(
+        "the database has schema version {found}, this program knows {known}: use a newer palisade"
+    )]
+    TooNew {
+        /// The version found.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// Another process has the data directory.
+    #[error("{0} is in use by another palisade process: stop it first")]
+    InUse(PathBuf),
+    /// The files of the database cannot be reached.
+    #[error("cannot use {path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(what: &'static str, why: impl ToString) -> Self {
+        Self::Corrupt {
+            what,
+            why: why.to_string(),
+        }
+    }
+
+    pub(crate) fn on_insert(error: sqlx::Error, what: impl FnOnce() -> String) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => {
+                Self::Conflict(what())
+            }
+            _ => Self::Database(error),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Grants, and the epoch that policies and grants share.
+
+use palisade_core::{
+    DeviceId, Epoch, Grant, GrantActions, GrantId, GrantScope, ProductId, SegmentId, ServiceId,
+    TopicPattern,
+};
+use sqlx::{Row, any::AnyRow};
+
+use crate::{Store, StoreError, row};
+
+/// The repository of grants.
+#[derive(Debug)]
+pub struct Grants<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Grants.
+    #[must_use]
+    pub fn grants(&self) -> Grants<'_> {
+        Grants { store: self }
+    }
+
+    /// Moves the policy epoch forward and returns the new one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_policy_epoch(&self) -> Result<Epoch, StoreError> {
+        let moved = sqlx::query(
+            "INSERT INTO counters (name, value) VALUES ('policy_epoch', 2) \
+             ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value",
+        )
+        .fetch_one(self.writer())
+        .await?;
+        Ok(Epoch(moved.try_get::<i64, _>(0)? as u64))
+    }
+
+    /// The policy epoch.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn policy_epoch(&self) -> Result<Epoch, StoreError> {
+        let found = sqlx::query("SELECT value FROM counters WHERE name = 'policy_epoch'")
+            .fetch_optional(self.readers())
+            .await?;
+        found.map_or(Ok(Epoch(1)), |found| {
+            Ok(Epoch(row::unsigned(&found, "value")?))
+        })
+    }
+}
+
+impl Grants<'_> {
+    /// Adds a grant.
+    ///
+    /// # Errors
+    /// When its id is taken, or the database fails.
+    pub async fn add(&self, grant: &Grant) -> Result<(), StoreError> {
+        let actions = grant.actions;
+        sqlx::query("INSERT INTO grants VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+            .bind(grant.id.to_string())
+            .bind(grant.scope.kind())
+            .bind(grant.scope.id())
+            .bind(grant.pattern.as_str())
+            .bind(i64::from(actions.publish))
+            .bind(i64::from(actions.subscribe))
+            .bind(i64::from(actions.receive))
+            .bind(i64::from(actions.retain))
+            .bind(row::nanos(grant.created_at))
+            .execute(self.store.writer())
+            .await
+            .map_err(|error| StoreError::on_insert(error, || format!("grant {}", grant.id)))?;
+        Ok(())
+    }
+
+    /// Removes a grant; `false` where there is none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn remove(&self, id: GrantId) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM grants WHERE id = $1")
+            .bind(id.to_string())
+            .execute(self.store.writer())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// All grants, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all(&self) -> Result<Vec<Grant>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM grants ORDER BY id")
+            .fetch_all(self.store.readers())
+            .await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+fn read(found: &AnyRow) -> Result<Grant, StoreError> {
+    Ok(Grant {
+        id: row::parse(found, "id", GrantId::parse)?,
+        scope: scope(found)?,
+        pattern: row::parse(found, "pattern", TopicPattern::parse)?,
+        actions: GrantActions {
+            publish: row::flag(found, "publish")?,
+            subscribe: row::flag(found, "subscribe")?,
+            receive: row::flag(found, "receive")?,
+            retain: row::flag(found, "retain")?,
+        },
+        created_at: row::time(found, "created_at")?,
+    })
+}
+
+fn scope(found: &AnyRow) -> Result<GrantScope, StoreError> {
+    const COLUMN: &str = "scope_id";
+    match row::text(found, "scope_kind")?.as_str() {
+        "fleet" => Ok(GrantScope::Fleet),
+        "product" => row::parse(found, COLUMN, ProductId::parse).map(GrantScope::Product),
+        "segment" => row::parse(found, COLUMN, SegmentId::parse).map(GrantScope::Segment),
+        "device" => row::parse(found, COLUMN, DeviceId::parse).map(GrantScope::Device),
+        "service" => row::parse(found, COLUMN, ServiceId::parse).map(GrantScope::Service),
+        other => Err(StoreError::corrupt(
+            "scope_kind",
+            format!("no scope is called {other:?}"),
+        )),
+    }
+}

@@ -1,0 +1,30 @@
+//! The system of record. What a function here returned `Ok` for is on disk and survives a power cut.
+//! This is the only crate with SQL: one text for SQLite (the default) and PostgreSQL, a query a
+//! function. It decides nothing and knows no protocol. Begin with [`Store::open`]; each kind of record
+//! has a small repository (`store.devices()`, `store.grants()`, ...).
+
+mod certificates;
+mod devices;
+mod error;
+mod grants;
+mod idempotency;
+mod journal;
+mod lock;
+mod mqtt;
+mod open;
+mod policies;
+mod row;
+mod settings;
+mod tokens;
+
+pub use certificates::{CertificateRecord, Certificates, Revocation};
+pub use devices::{DeviceFilter, Devices, Page, PageRequest, RegisterError};
+pub use error::StoreError;
+pub use grants::Grants;
+pub use idempotency::{Idempotency, Seen};
+pub use journal::{EventFilter, Journal, LedgerRow, OutboxRow, StoredEvent};
+pub use mqtt::{Mqtt, QueuedMessage, SessionOp};
+pub use open::Store;
+pub use policies::{Policies, PolicyVersion};
+pub use settings::Settings;
+pub use tokens::{ApiToken, EnrolmentToken, Service, TokenScope, Tokens};

@@ -1,0 +1,134 @@
+//! Opening the database: pools, pragmas, migrations, permissions.
+
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{AnyPool, AssertSqlSafe, Row, any::AnyPoolOptions};
+
+use crate::{StoreError, lock::DirectoryLock};
+
+/// The schema, one step a file, in order.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_spine.sql")];
+const READERS: u32 = 4;
+
+/// The open system of record; clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    // SQLite has one writer; waiting for it in a queue of our own is fairer than its busy handler.
+    writer: AnyPool,
+    readers: AnyPool,
+    _lock: DirectoryLock,
+}
+
+impl Store {
+    /// Opens (and creates or migrates) the SQLite database in a directory, for this process alone.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, is in use by another process, or holds a database written by
+    /// a newer version.
+    pub async fn open(directory: &Path) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let lock = DirectoryLock::take(directory)?;
+        let path = directory.join("palisade.db");
+        create_private(&path)?;
+        let url = format!("sqlite://{}", path.display());
+        let writer = pool(1).connect(&url).await?;
+        migrate(&writer).await?;
+        let readers = pool(READERS).connect(&url).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                readers,
+                _lock: lock,
+            }),
+        })
+    }
+
+    pub(crate) fn writer(&self) -> &AnyPool {
+        &self.inner.writer
+    }
+
+    pub(crate) fn readers(&self) -> &AnyPool {
+        &self.inner.readers
+    }
+
+    /// Asks the database for a sign of life, through the writer.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(self.writer()).await?;
+        Ok(())
+    }
+
+    /// Closes all connections; what was written is in the database file proper.
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        self.inner.writer.close().await;
+    }
+}
+
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let io = |source| StoreError::Io {
+        path: PathBuf::from(path),
+        source,
+    };
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(io)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(io)
+}
+
+fn pool(size: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(size)
+        .min_connections(size)
+        .acquire_timeout(Duration::from_secs(30))
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // FULL: a commit is on the disk before it is acknowledged.
+                sqlx::raw_sql(
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                     PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; \
+                     PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768;",
+                )
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        })
+}
+
+async fn migrate(writer: &AnyPool) -> Result<(), StoreError> {
+    let found: i64 = sqlx::query("PRAGMA user_version")
+        .fetch_one(writer)
+        .await?
+        .try_get(0)?;
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(StoreError::TooNew { found, known });
+    }
+    for (index, step) in MIGRATIONS.iter().enumerate().skip(found as usize) {
+        let mut transaction = writer.begin().await?;
+        sqlx::raw_sql(*step).execute(&mut *transaction).await?;
+        let version = format!("PRAGMA user_version = {}", index + 1);
+        sqlx::raw_sql(AssertSqlSafe(version))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
