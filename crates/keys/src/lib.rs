@@ -1,0 +1,11 @@
+//! Keys at rest. A [`Keystore`] is one file of secrets, each sealed with AES-256-GCM under a
+//! key-encryption key that comes from somewhere else: a key file, a passphrase, a systemd credential.
+//! Every change replaces the file whole, so that a crash leaves the old one or the new one. Nothing here
+//! prints a secret; what is unsealed is zeroised when it is dropped. Begin with [`Keystore::open`].
+
+mod source;
+mod store;
+
+pub use source::{KeySource, SourceError};
+pub use store::{Keystore, KeystoreError};
+pub use zeroize::Zeroizing;
