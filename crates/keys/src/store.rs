@@ -7,6 +7,7 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -18,14 +19,23 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::source::{KeySource, Material, SourceError};
+use crate::{
+    Secret, SigningKey, SigningKeyError,
+    source::{KeySource, Material, SourceError},
+};
 
-/// OWASP's second choice for argon2id: 46 MiB, one pass, one lane; above its minimum of 19 MiB.
-const MEMORY_KIB: u32 = 47_104;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
-const CHECK: &str = "check";
-const CHECK_TEXT: &[u8] = b"palisade keystore";
+/// What RFC 9106 recommends where memory is scarce: 64 MiB, three passes, four lanes.
+const MEMORY_KIB: u32 = 64 * 1024;
+const PASSES: u32 = 3;
+const LANES: u32 = 4;
+/// The most that a file may ask for, so that a forged one cannot exhaust the machine.
+const MAX_MEMORY_KIB: u32 = 1024 * 1024;
+const MAX_PASSES: u32 = 32;
+const MAX_NAME: usize = 64;
+// No name that a caller may choose, so that the check cannot be replaced.
+const CHECK: &str = "#check";
+const CHECK_TEXT: &str = "palisade keystore";
+const VERSION: u32 = 1;
 
 /// Why a secret cannot be had or kept.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +71,21 @@ pub enum KeystoreError {
     /// There is no such secret.
     #[error("there is no secret {0:?}")]
     Missing(String),
+    /// There is such a secret already.
+    #[error("there is a secret {0:?} already")]
+    Exists(String),
+    /// The name is not valid.
+    #[error("{0:?} is not a name of a secret: use 1 to {MAX_NAME} of a-z, 0-9, '.', '_' and '-'")]
+    Name(String),
+    /// A signing key could not be made or read.
+    #[error("the signing key {name:?}: {source}")]
+    SigningKey {
+        /// Which one.
+        name: String,
+        /// Why.
+        #[source]
+        source: SigningKeyError,
+    },
     /// The cryptographic library refused.
     #[error("the cryptographic library failed to {0}")]
     Crypto(&'static str),
@@ -85,9 +110,13 @@ struct Stretch {
     lanes: u32,
 }
 
-/// An open keystore.
+/// An open keystore. Share it behind an `Arc`; a change waits for the one before it to be on disk.
 pub struct Keystore {
     path: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
     kek: Zeroizing<[u8; 32]>,
     contents: Contents,
 }
@@ -104,63 +133,174 @@ impl Keystore {
     /// # Errors
     /// When the key-encryption key cannot be had or is the wrong one, or the file cannot be used.
     pub fn open(path: &Path, source: &KeySource) -> Result<Self, KeystoreError> {
-        match std::fs::read(path) {
-            Ok(bytes) => Self::read(path, &bytes, source),
+        let io = |source| KeystoreError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let state = match std::fs::read(path) {
+            Ok(bytes) => read(path, &bytes, source)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let (kek, argon2id) = derive(source, None)?;
-                let contents = Contents {
-                    version: 1,
-                    argon2id,
-                    secrets: BTreeMap::new(),
-                };
-                let mut store = Self {
-                    path: path.to_owned(),
-                    kek,
-                    contents,
-                };
-                store.put(CHECK, CHECK_TEXT)?;
-                Ok(store)
+                let state = State::under(source, [(CHECK.to_owned(), Secret::from(CHECK_TEXT))])?;
+                save(path, &state.contents).map_err(io)?;
+                state
             }
-            Err(source) => Err(KeystoreError::Io {
-                path: path.to_owned(),
-                source,
-            }),
-        }
-    }
-
-    fn read(path: &Path, bytes: &[u8], source: &KeySource) -> Result<Self, KeystoreError> {
-        let malformed = |why: String| KeystoreError::Malformed {
-            path: path.to_owned(),
-            why,
+            Err(error) => return Err(io(error)),
         };
-        let contents: Contents =
-            serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
-        if contents.version != 1 {
-            return Err(malformed(format!("its version is {}", contents.version)));
-        }
-        let (kek, _) = derive(source, Some(&contents))?;
-        let store = Self {
+        Ok(Self {
             path: path.to_owned(),
-            kek,
-            contents,
-        };
-        match store.get(CHECK) {
-            Ok(text) if text.as_slice() == CHECK_TEXT => Ok(store),
-            _ => Err(KeystoreError::WrongKey(path.to_owned())),
-        }
+            state: Mutex::new(state),
+        })
     }
 
     /// Whether there is a secret of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.contents.secrets.contains_key(name)
+        name != CHECK && self.state().contents.secrets.contains_key(name)
+    }
+
+    /// The names of all secrets, in order.
+    #[must_use]
+    pub fn list(&self) -> Vec<String> {
+        let state = self.state();
+        let names = state.contents.secrets.keys();
+        names.filter(|name| *name != CHECK).cloned().collect()
     }
 
     /// Unseals a secret.
     ///
     /// # Errors
     /// When there is none, or it was changed.
-    pub fn get(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    pub fn get(&self, name: &str) -> Result<Secret, KeystoreError> {
+        check_name(name)?;
+        self.state().unseal(name)
+    }
+
+    /// Seals a secret and writes the file; a secret of the same name is replaced.
+    ///
+    /// # Errors
+    /// When the name is not valid or the file cannot be written; all is then as it was.
+    pub fn put(&self, name: &str, secret: &[u8]) -> Result<(), KeystoreError> {
+        check_name(name)?;
+        self.change(|state| {
+            let sealed = seal(&state.kek, name, secret)?;
+            let mut secrets = state.contents.secrets.clone();
+            secrets.insert(name.to_owned(), sealed);
+            Ok(secrets)
+        })
+    }
+
+    /// Removes a secret and writes the file; `false` where there was none. Backups of the file still
+    /// hold it, sealed.
+    ///
+    /// # Errors
+    /// When the file cannot be written; all is then as it was.
+    pub fn remove(&self, name: &str) -> Result<bool, KeystoreError> {
+        check_name(name)?;
+        if !self.contains(name) {
+            return Ok(false);
+        }
+        self.change(|state| {
+            let mut secrets = state.contents.secrets.clone();
+            secrets.remove(name);
+            Ok(secrets)
+        })?;
+        Ok(true)
+    }
+
+    /// Makes a signing key and keeps it.
+    ///
+    /// # Errors
+    /// When there is a secret of this name, or the file cannot be written.
+    pub fn generate_signing_key(&self, name: &str) -> Result<SigningKey, KeystoreError> {
+        if self.contains(name) {
+            return Err(KeystoreError::Exists(name.to_owned()));
+        }
+        let key = SigningKey::generate().map_err(|source| KeystoreError::SigningKey {
+            name: name.to_owned(),
+            source,
+        })?;
+        self.put(name, key.pkcs8().expose())?;
+        Ok(key)
+    }
+
+    /// Unseals a signing key.
+    ///
+    /// # Errors
+    /// When there is none, it was changed, or it is no signing key.
+    pub fn signing_key(&self, name: &str) -> Result<SigningKey, KeystoreError> {
+        let pkcs8 = self.get(name)?;
+        SigningKey::from_pkcs8(pkcs8.expose()).map_err(|source| KeystoreError::SigningKey {
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    /// Seals every secret under another key-encryption key. The file is replaced whole: a crash leaves it
+    /// under the old key or the new one.
+    ///
+    /// # Errors
+    /// When a secret cannot be opened, the new key cannot be had, or the file cannot be written; all is
+    /// then as it was.
+    pub fn rotate(&self, to: &KeySource) -> Result<(), KeystoreError> {
+        let mut state = self.state();
+        let mut secrets = Vec::new();
+        for name in state.contents.secrets.keys() {
+            secrets.push((name.clone(), state.unseal(name)?));
+        }
+        let next = State::under(to, secrets)?;
+        self.save(&next.contents)?;
+        *state = next;
+        Ok(())
+    }
+
+    fn change(
+        &self,
+        make: impl FnOnce(&State) -> Result<BTreeMap<String, String>, KeystoreError>,
+    ) -> Result<(), KeystoreError> {
+        let mut state = self.state();
+        let contents = Contents {
+            version: VERSION,
+            argon2id: state.contents.argon2id.clone(),
+            secrets: make(&state)?,
+        };
+        self.save(&contents)?;
+        state.contents = contents;
+        Ok(())
+    }
+
+    fn save(&self, contents: &Contents) -> Result<(), KeystoreError> {
+        save(&self.path, contents).map_err(|source| KeystoreError::Io {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    // A panic leaves the state as it was: it is replaced whole, after the file.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn under(
+        source: &KeySource,
+        secrets: impl IntoIterator<Item = (String, Secret)>,
+    ) -> Result<Self, KeystoreError> {
+        let (kek, argon2id) = derive(source, None)?;
+        let mut sealed = BTreeMap::new();
+        for (name, secret) in secrets {
+            let text = seal(&kek, &name, secret.expose())?;
+            sealed.insert(name, text);
+        }
+        let contents = Contents {
+            version: VERSION,
+            argon2id,
+            secrets: sealed,
+        };
+        Ok(Self { kek, contents })
+    }
+
+    fn unseal(&self, name: &str) -> Result<Secret, KeystoreError> {
         let text = self
             .contents
             .secrets
@@ -172,89 +312,72 @@ impl Keystore {
             .split_first_chunk::<NONCE_LEN>()
             .ok_or_else(tampered)?;
         let mut body = Zeroizing::new(body.to_vec());
-        let length = cipher(&self.kek)?
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                aad(name),
-                body.as_mut(),
-            )
-            .map_err(|_| tampered())?
-            .len();
-        body.truncate(length);
-        Ok(body)
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = cipher(&self.kek)?
+            .open_in_place(nonce, aad(name), body.as_mut())
+            .map_err(|_| tampered())?;
+        Ok(Secret::new(opened.to_vec()))
     }
+}
 
-    /// Seals a secret and writes the file; a secret of the same name is replaced.
-    ///
-    /// # Errors
-    /// When the file cannot be written; the old one is then as it was.
-    pub fn put(&mut self, name: &str, secret: &[u8]) -> Result<(), KeystoreError> {
-        let sealed = seal(&self.kek, name, secret)?;
-        let previous = self.contents.secrets.insert(name.to_owned(), sealed);
-        let saved = self.save();
-        if saved.is_err() {
-            match previous {
-                Some(old) => self.contents.secrets.insert(name.to_owned(), old),
-                None => self.contents.secrets.remove(name),
-            };
+fn check_name(name: &str) -> Result<(), KeystoreError> {
+    let valid = (1..=MAX_NAME).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
+    match valid {
+        true => Ok(()),
+        false => Err(KeystoreError::Name(name.chars().take(MAX_NAME).collect())),
+    }
+}
+
+fn read(path: &Path, bytes: &[u8], source: &KeySource) -> Result<State, KeystoreError> {
+    let malformed = |why: String| KeystoreError::Malformed {
+        path: path.to_owned(),
+        why,
+    };
+    let contents: Contents =
+        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    if contents.version != VERSION {
+        return Err(malformed(format!("its version is {}", contents.version)));
+    }
+    if let Some(stretch) = &contents.argon2id
+        && (stretch.memory_kib > MAX_MEMORY_KIB || stretch.passes > MAX_PASSES)
+    {
+        return Err(malformed("it asks for too much work".to_owned()));
+    }
+    match (source, &contents.argon2id) {
+        (KeySource::Passphrase(_), None) => {
+            return Err(malformed("it is sealed by a key, not a passphrase".into()));
         }
-        saved
-    }
-
-    /// Removes a secret and writes the file; `false` where there was none.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn remove(&mut self, name: &str) -> Result<bool, KeystoreError> {
-        let removed = self.contents.secrets.remove(name).is_some();
-        self.save()?;
-        Ok(removed)
-    }
-
-    /// Seals every secret under another key-encryption key. The file is replaced whole: a crash leaves it
-    /// under the old key or the new one.
-    ///
-    /// # Errors
-    /// When a secret cannot be opened, the new key cannot be had, or the file cannot be written.
-    pub fn rotate(&mut self, to: &KeySource) -> Result<(), KeystoreError> {
-        let (kek, argon2id) = derive(to, None)?;
-        let mut secrets = BTreeMap::new();
-        for name in self.contents.secrets.keys() {
-            secrets.insert(name.clone(), seal(&kek, name, &self.get(name)?)?);
+        (KeySource::File(_) | KeySource::Credential(_), Some(_)) => {
+            return Err(malformed("it is sealed by a passphrase, not a key".into()));
         }
-        let next = Self {
-            path: self.path.clone(),
-            kek,
-            contents: Contents {
-                version: 1,
-                argon2id,
-                secrets,
-            },
-        };
-        next.save()?;
-        *self = next;
-        Ok(())
+        _ => {}
     }
+    let (kek, _) = derive(source, contents.argon2id.as_ref())?;
+    let state = State { kek, contents };
+    match state.unseal(CHECK) {
+        Ok(text) if text.expose() == CHECK_TEXT.as_bytes() => Ok(state),
+        _ => Err(KeystoreError::WrongKey(path.to_owned())),
+    }
+}
 
-    fn save(&self) -> Result<(), KeystoreError> {
-        let io = |source| KeystoreError::Io {
-            path: self.path.clone(),
-            source,
-        };
-        let text = serde_json::to_vec_pretty(&self.contents)
-            .map_err(|error| io(std::io::Error::other(error)))?;
-        let temporary = self.path.with_extension("new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&temporary).map_err(io)?;
-        file.write_all(&text)
-            .and_then(|()| file.sync_all())
-            .map_err(io)?;
-        std::fs::rename(&temporary, &self.path).map_err(io)?;
-        match self.path.parent() {
-            Some(directory) => File::open(directory).and_then(|d| d.sync_all()).map_err(io),
-            None => Ok(()),
-        }
+fn save(path: &Path, contents: &Contents) -> std::io::Result<()> {
+    let text = serde_json::to_vec_pretty(contents).map_err(std::io::Error::other)?;
+    let temporary = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&temporary)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => File::open(".")?.sync_all(),
     }
 }
 
@@ -277,12 +400,12 @@ fn seal(kek: &[u8; 32], name: &str, secret: &[u8]) -> Result<String, KeystoreErr
 
 type Derived = (Zeroizing<[u8; 32]>, Option<Stretch>);
 
-fn derive(source: &KeySource, contents: Option<&Contents>) -> Result<Derived, KeystoreError> {
+fn derive(source: &KeySource, known: Option<&Stretch>) -> Result<Derived, KeystoreError> {
     match source.read()? {
         Material::Key(key) => Ok((key, None)),
         Material::Passphrase(text) => {
-            let stretch = match contents.and_then(|contents| contents.argon2id.clone()) {
-                Some(stretch) => stretch,
+            let stretch = match known {
+                Some(stretch) => stretch.clone(),
                 None => new_stretch()?,
             };
             let params = Params::new(stretch.memory_kib, stretch.passes, stretch.lanes, Some(32))
@@ -292,7 +415,7 @@ fn derive(source: &KeySource, contents: Option<&Contents>) -> Result<Derived, Ke
                 .map_err(|_| KeystoreError::Crypto("read the argon2id salt"))?;
             let mut key = Zeroizing::new([0; 32]);
             Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-                .hash_password_into(&text, &salt, key.as_mut())
+                .hash_password_into(text.expose(), &salt, key.as_mut())
                 .map_err(|_| KeystoreError::Crypto("stretch the passphrase"))?;
             Ok((key, Some(stretch)))
         }

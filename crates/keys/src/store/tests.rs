@@ -9,7 +9,7 @@ fn source(directory: &Path, name: &str) -> KeySource {
 }
 
 fn passphrase(text: &str) -> KeySource {
-    KeySource::Passphrase(Zeroizing::new(text.as_bytes().to_vec()))
+    KeySource::Passphrase(Secret::from(text))
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn a_secret_reads_back_after_reopening_and_is_not_on_disk_in_the_clear() {
         .put("ca", b"very secret")
         .expect("writes");
     let opened = Keystore::open(&path, &key).expect("opens");
-    assert_eq!(opened.get("ca").expect("there").as_slice(), b"very secret");
+    assert_eq!(opened.get("ca").expect("there").expose(), b"very secret");
     let bytes = std::fs::read(&path).expect("reads");
     assert!(!String::from_utf8_lossy(&bytes).contains("very secret"));
     assert_eq!(
@@ -59,7 +59,7 @@ fn another_key_or_a_wrong_passphrase_does_not_open_it() {
             .expect("opens")
             .get("a")
             .expect("there")
-            .as_slice(),
+            .expose(),
         b"b"
     );
     let wrong = passphrase("correct horse batterx");
@@ -76,18 +76,18 @@ fn a_secret_moved_to_anothers_place_or_changed_does_not_open() {
         directory.path().join("keys.json"),
         source(directory.path(), "kek"),
     );
-    let mut store = Keystore::open(&path, &key).expect("opens");
+    let store = Keystore::open(&path, &key).expect("opens");
     store.put("a", b"one").expect("writes");
     store.put("b", b"two").expect("writes");
-    let moved = store.contents.secrets["a"].clone();
-    store.contents.secrets.insert("b".into(), moved);
+    {
+        let secrets = &mut store.state().contents.secrets;
+        let moved = secrets["a"].clone();
+        secrets.insert("b".into(), moved);
+        let mut bytes = BASE64.decode(&secrets["a"]).expect("base64");
+        bytes[14] ^= 1;
+        secrets.insert("a".into(), BASE64.encode(bytes));
+    }
     assert!(matches!(store.get("b"), Err(KeystoreError::Tampered(_))));
-    let mut bytes = BASE64.decode(&store.contents.secrets["a"]).expect("base64");
-    bytes[14] ^= 1;
-    store
-        .contents
-        .secrets
-        .insert("a".into(), BASE64.encode(bytes));
     assert!(matches!(store.get("a"), Err(KeystoreError::Tampered(_))));
 }
 
@@ -99,15 +99,110 @@ fn rotation_leaves_the_old_file_or_the_new_one() {
         source(directory.path(), "old"),
         source(directory.path(), "new"),
     );
-    let mut store = Keystore::open(&path, &old).expect("opens");
+    let store = Keystore::open(&path, &old).expect("opens");
     store.put("ca", b"secret").expect("writes");
-    // A crash before the rename leaves a temporary file behind and the old one untouched.
-    std::fs::write(path.with_extension("new"), b"half writ").expect("writes");
-    assert!(Keystore::open(&path, &old).expect("opens").contains("ca"));
+    let before = std::fs::read(&path).expect("reads");
     store.rotate(&new).expect("rotates");
+    let after = std::fs::read(&path).expect("reads");
+    let aside = path.with_extension("new");
+
+    // Cut off while the new file is being written, at every length, and before it is renamed.
+    std::fs::write(&path, &before).expect("writes");
+    for length in [0, 1, after.len() / 2, after.len() - 1, after.len()] {
+        std::fs::write(&aside, &after[..length]).expect("writes");
+        let opened = Keystore::open(&path, &old).expect("the old key opens it");
+        assert_eq!(opened.get("ca").expect("there").expose(), b"secret");
+        assert!(Keystore::open(&path, &new).is_err());
+    }
+    // What was left behind does not hinder the next attempt.
+    let again = Keystore::open(&path, &old).expect("opens");
+    again.rotate(&new).expect("rotates");
+    assert!(!aside.exists());
     assert!(Keystore::open(&path, &old).is_err());
-    let opened = Keystore::open(&path, &new).expect("opens");
-    assert_eq!(opened.get("ca").expect("there").as_slice(), b"secret");
+    let opened = Keystore::open(&path, &new).expect("the new key opens it");
+    assert_eq!(opened.get("ca").expect("there").expose(), b"secret");
+}
+
+#[test]
+fn a_change_that_cannot_be_written_leaves_all_as_it_was() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("keys.json");
+    let (old, new) = (
+        source(directory.path(), "old"),
+        source(directory.path(), "new"),
+    );
+    let store = Keystore::open(&path, &old).expect("opens");
+    store.put("a", b"one").expect("writes");
+    // A directory in the place of the temporary file: nothing can be written there.
+    std::fs::create_dir(path.with_extension("new")).expect("creates");
+    assert!(store.put("a", b"two").is_err());
+    assert!(store.put("b", b"two").is_err());
+    assert!(store.remove("a").is_err());
+    assert!(store.rotate(&new).is_err());
+    assert_eq!(store.list(), ["a"]);
+    assert_eq!(store.get("a").expect("there").expose(), b"one");
+    std::fs::remove_dir(path.with_extension("new")).expect("removes");
+    let opened = Keystore::open(&path, &old).expect("the old key opens it");
+    assert_eq!(opened.get("a").expect("there").expose(), b"one");
+}
+
+#[test]
+fn a_signing_key_is_kept_and_not_replaced_by_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, kek) = (
+        directory.path().join("keys.json"),
+        source(directory.path(), "kek"),
+    );
+    let store = Keystore::open(&path, &kek).expect("opens");
+    let key = store.generate_signing_key("ca-root").expect("generates");
+    assert!(matches!(
+        store.generate_signing_key("ca-root"),
+        Err(KeystoreError::Exists(_))
+    ));
+    let store = Keystore::open(&path, &kek).expect("opens");
+    let back = store.signing_key("ca-root").expect("there");
+    assert_eq!(back.public_key(), key.public_key());
+    assert!(store.remove("ca-root").expect("removes"));
+    assert!(matches!(
+        Keystore::open(&path, &kek)
+            .expect("opens")
+            .signing_key("ca-root"),
+        Err(KeystoreError::Missing(_))
+    ));
+}
+
+#[test]
+fn a_name_that_could_mean_something_else_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("keys.json");
+    let store = Keystore::open(&path, &source(directory.path(), "kek")).expect("opens");
+    for bad in ["", "#check", "../a", "A", "a b", "ü", &"a".repeat(65)] {
+        let refused = store.put(bad, b"x");
+        assert!(matches!(refused, Err(KeystoreError::Name(_))), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_keystore_says_when_it_is_asked_to_open_with_the_wrong_kind_of_key() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("keys.json");
+    Keystore::open(&path, &source(directory.path(), "kek")).expect("opens");
+    let error = Keystore::open(&path, &passphrase("correct horse battery")).expect_err("refused");
+    assert!(error.to_string().contains("not a passphrase"), "{error}");
+}
+
+#[test]
+fn a_keystore_that_asks_for_endless_work_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("keys.json");
+    let key = passphrase("correct horse battery");
+    Keystore::open(&path, &key).expect("opens");
+    let text = std::fs::read_to_string(&path).expect("reads");
+    let forged = text.replace("\"passes\": 3", "\"passes\": 4000000000");
+    assert_ne!(text, forged);
+    std::fs::write(&path, forged).expect("writes");
+    let error = Keystore::open(&path, &key).expect_err("refused");
+    assert!(matches!(error, KeystoreError::Malformed { .. }), "{error}");
 }
 
 #[test]
