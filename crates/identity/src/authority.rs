@@ -1,349 +1,304 @@
-//! The two tiers, and what is held in memory of them.
+//! The two tiers: how their certificates are made, and what is held in memory of them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
-use aws_lc_rs::{
-    digest::{SHA256, digest},
-    rand::{SecureRandom, SystemRandom},
-};
-use palisade_bus::{Change, SharedBus};
-use palisade_core::{Clock, PrincipalError, Serial, Timestamp, TrustDomain, port::RevocationView};
-use palisade_keys::{Keystore, KeystoreError};
-use palisade_store::{Store, StoreError};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use palisade_core::{Serial, Timestamp, TrustDomain};
+use palisade_keys::{Keystore, SigningKey};
+use palisade_store::Store;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber, SignatureAlgorithm,
 };
 use rustls::pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
+use x509_parser::certificate::X509Certificate;
 
-use crate::{CsrError, server::DoorCertificate, verifier::Anchors};
+use crate::{IdentityError, issue::BACKDATED};
 
-const ROOT: &str = "ca.root";
-const ISSUER: &str = "ca.issuer";
-const MAKER_PREFIX: &str = "ca.maker.";
-const ROOT_YEARS: i64 = 20;
-const ISSUER_YEARS: i64 = 5;
+/// Where the root is, in the settings and in the keystore.
+pub(crate) const ROOT: &str = "ca.root";
+const ISSUER_PREFIX: &str = "ca.issuer.";
+const CURRENT_ISSUER: &str = "ca.current-issuer";
+const ROOT_VALIDITY: Duration = Duration::days(20 * 365 + 5);
+const ISSUER_VALIDITY: Duration = Duration::days(5 * 365 + 1);
 
-/// What an installation says about its certificates.
-#[derive(Debug, Clone)]
-pub struct IdentityConfig {
-    /// The host part of every identity.
-    pub trust_domain: TrustDomain,
-    /// How long a device's certificate is valid.
-    pub device_validity: std::time::Duration,
-    /// DNS names and addresses of the doors.
-    pub server_names: Vec<String>,
-    /// Where devices find the CRL (an `http://` or `https://` prefix), if certificates are to say it.
-    pub crl_url: Option<String>,
-}
+/// A signing key of ours, as the certificate library wants it.
+#[derive(Clone)]
+pub(crate) struct CaKey(pub(crate) Arc<SigningKey>);
 
-/// Why the certification authority could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A key cannot be had.
-    #[error(transparent)]
-    Keys(#[from] KeystoreError),
-    /// A certificate could not be made.
-    #[error("the certificate could not be made: {0}")]
-    Make(#[from] rcgen::Error),
-    /// A certificate could not be read.
-    #[error("{what} cannot be read: {why}")]
-    Read {
-        /// Which.
-        what: &'static str,
-        /// What is wrong.
-        why: String,
-    },
-    /// The certification authority's certificate and its key do not belong together.
-    #[error("the issuer's key is missing although its certificate is there: restore the keystore")]
-    KeyMissing,
-    /// A request is not one we sign.
-    #[error(transparent)]
-    Csr(#[from] CsrError),
-    /// A name is not one of ours.
-    #[error(transparent)]
-    Principal(#[from] PrincipalError),
-    /// The TLS library refused.
-    #[error("tls: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The operating system has no randomness.
-    #[error("the operating system gives no random bytes")]
-    Random,
-}
+impl PublicKeyData for CaKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public_key()
+    }
 
-/// The certification authority.
-pub struct Identity {
-    pub(crate) store: Store,
-    pub(crate) bus: SharedBus,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) config: IdentityConfig,
-    pub(crate) issuer: Issuer<'static, KeyPair>,
-    pub(crate) issuer_der: CertificateDer<'static>,
-    root_der: CertificateDer<'static>,
-    issuer_id: String,
-    pub(crate) revoked: ArcSwap<HashSet<Serial>>,
-    pub(crate) crl: ArcSwapOption<Vec<u8>>,
-    // Held while a CRL is made, so that numbers and contents go up together.
-    pub(crate) crl_turn: tokio::sync::Mutex<()>,
-    pub(crate) anchors: Arc<Anchors>,
-    pub(crate) door: Arc<DoorCertificate>,
-}
-
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Identity({}, {})",
-            self.config.trust_domain, self.issuer_id
-        )
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
     }
 }
 
-impl Identity {
-    /// Opens the certification authority; the first time, makes the root and the issuer.
-    ///
-    /// # Errors
-    /// When the database or a keystore fails, or what is stored cannot be read.
-    pub async fn open(
-        store: Store,
-        keys: &mut Keystore,
-        root_keys: &mut Keystore,
-        bus: SharedBus,
-        clock: Arc<dyn Clock>,
-        config: IdentityConfig,
-    ) -> Result<Arc<Self>, IdentityError> {
-        let settings = store.settings();
-        let (root, issuer) = match (settings.get(ROOT).await?, settings.get(ISSUER).await?) {
-            (Some(root), Some(issuer)) => (root, issuer),
-            _ => {
-                let made = make_tiers(&config, clock.now(), keys, root_keys)?;
-                settings.put(ROOT, &made.0).await?;
-                settings.put(ISSUER, &made.1).await?;
-                made
+impl rcgen::SigningKey for CaKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let failed = |_| rcgen::Error::RemoteKeyError;
+        self.0.sign(message).map_err(failed)
+    }
+}
+
+/// One issuer: its certificate, and its key where it is here.
+pub(crate) struct IssuingCa {
+    pub(crate) id: String,
+    pub(crate) der: CertificateDer<'static>,
+    pub(crate) key_id: Vec<u8>,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
+    pub(crate) signer: Option<Issuer<'static, CaKey>>,
+}
+
+impl IssuingCa {
+    /// What signs.
+    pub(crate) fn signer(&self) -> Result<&Issuer<'static, CaKey>, IdentityError> {
+        self.signer
+            .as_ref()
+            .ok_or_else(|| IdentityError::IssuerKeyMissing(self.id.clone()))
+    }
+
+    fn load(id: &str, der: Vec<u8>, keys: &Keystore) -> Result<Self, IdentityError> {
+        let what = "the issuer's certificate";
+        let certificate = parse(what, &der)?;
+        let not_before = timestamp(what, certificate.validity().not_before.timestamp())?;
+        let not_after = timestamp(what, certificate.validity().not_after.timestamp())?;
+        let der = CertificateDer::from(der.clone());
+        let name = format!("{ISSUER_PREFIX}{id}");
+        let signer = match keys.contains(&name) {
+            true => {
+                let key = CaKey(Arc::new(keys.signing_key(&name)?));
+                Some(Issuer::from_ca_cert_der(&der, key)?)
             }
+            false => None,
         };
-        if !keys.contains(ISSUER) {
-            return Err(IdentityError::KeyMissing);
+        Ok(Self {
+            id: id.to_owned(),
+            key_id: subject_key_id(&der)?,
+            der,
+            not_before,
+            not_after,
+            signer,
+        })
+    }
+}
+
+/// The root's certificate, the issuer that signs, and the issuers before it whose certificates are still
+/// in use.
+pub(crate) struct Authority {
+    pub(crate) root: CertificateDer<'static>,
+    pub(crate) current: IssuingCa,
+    pub(crate) previous: Vec<IssuingCa>,
+}
+
+impl Authority {
+    /// Reads the authority; the first time, makes it. Every step can be cut off: the key is in the
+    /// keystore before its certificate is in the database, and a key without a certificate has signed
+    /// nothing that anybody has seen.
+    pub(crate) async fn open(
+        store: &Store,
+        keys: &Keystore,
+        domain: &TrustDomain,
+        now: Timestamp,
+    ) -> Result<Self, IdentityError> {
+        if store.settings().get(ROOT).await?.is_none() {
+            // A root key that is there already is kept: the database may be the one that was lost.
+            let key = match keys.contains(ROOT) {
+                true => keys.signing_key(ROOT)?,
+                false => keys.generate_signing_key(ROOT)?,
+            };
+            let root = make_root(key, domain, now)?;
+            store.settings().put(ROOT, &root).await?;
         }
-        let issuer_der = CertificateDer::from(issuer);
-        let key = load_key(keys, ISSUER)?;
-        let identity = Self {
-            issuer_id: issuer_id(&issuer_der),
-            issuer: Issuer::from_ca_cert_der(&issuer_der, key)?,
-            root_der: CertificateDer::from(root),
-            revoked: ArcSwap::default(),
-            crl: ArcSwapOption::empty(),
-            crl_turn: tokio::sync::Mutex::new(()),
-            anchors: Arc::new(Anchors::new(issuer_der.clone())?),
-            door: Arc::new(DoorCertificate::default()),
-            issuer_der,
-            store,
-            bus,
-            clock,
-            config,
-        };
-        identity.reload().await?;
-        identity.renew_door_certificate()?;
-        identity.refresh_crl().await?;
-        Ok(Arc::new(identity))
-    }
-
-    /// Reads revocations and maker CAs again.
-    ///
-    /// # Errors
-    /// When the database fails or a maker CA cannot be read.
-    pub async fn reload(&self) -> Result<(), IdentityError> {
-        let revoked = self.store.certificates().revoked(self.clock.now()).await?;
-        self.revoked.store(Arc::new(
-            revoked.into_iter().map(|(serial, _)| serial).collect(),
-        ));
-        self.anchors.set_revoked(self.revoked.load_full());
-        self.anchors.set_makers(self.maker_cas().await?)
-    }
-
-    /// The root's certificate: what clients trust.
-    #[must_use]
-    pub fn root_der(&self) -> &CertificateDer<'static> {
-        &self.root_der
-    }
-
-    /// The issuer's certificate.
-    #[must_use]
-    pub fn issuer_der(&self) -> &CertificateDer<'static> {
-        &self.issuer_der
-    }
-
-    /// The name of the issuer, as in `/crl/<issuer>.crl`.
-    #[must_use]
-    pub fn issuer_id(&self) -> &str {
-        &self.issuer_id
-    }
-
-    /// The trust domain.
-    #[must_use]
-    pub fn trust_domain(&self) -> &TrustDomain {
-        &self.config.trust_domain
-    }
-
-    /// How long a device's certificate is valid.
-    #[must_use]
-    pub fn device_validity(&self) -> std::time::Duration {
-        self.config.device_validity
-    }
-
-    /// The trusted CAs of makers, by name.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn maker_cas(&self) -> Result<Vec<(String, Vec<u8>)>, IdentityError> {
-        let stored = self.store.settings().with_prefix(MAKER_PREFIX).await?;
-        let name = |key: String| key.strip_prefix(MAKER_PREFIX).unwrap_or(&key).to_owned();
-        Ok(stored
-            .into_iter()
-            .map(|(key, der)| (name(key), der))
-            .collect())
-    }
-
-    /// Trusts the CA of a maker: its devices may enrol with the certificate they were made with.
-    ///
-    /// # Errors
-    /// When the certificate cannot be read or is not a CA's, or the database fails.
-    pub async fn add_maker_ca(&self, name: &str, der: &[u8]) -> Result<(), IdentityError> {
-        let read = |why: String| IdentityError::Read {
-            what: "the maker's CA certificate",
-            why,
-        };
-        let (_, certificate) =
-            x509_parser::parse_x509_certificate(der).map_err(|error| read(error.to_string()))?;
-        if !certificate.is_ca() {
-            return Err(read(
-                "it is not a CA certificate (basicConstraints CA:true)".to_owned(),
-            ));
+        if store.settings().get(CURRENT_ISSUER).await?.is_none() {
+            Self::add_issuer(store, keys, domain, now).await?;
         }
-        self.store
-            .settings()
-            .put(&format!("{MAKER_PREFIX}{name}"), der)
-            .await?;
-        self.reload().await?;
-        self.bus.announce(Change::Authority);
+        Self::load(store, keys, now).await
+    }
+
+    /// Reads what is stored.
+    pub(crate) async fn load(
+        store: &Store,
+        keys: &Keystore,
+        now: Timestamp,
+    ) -> Result<Self, IdentityError> {
+        let missing = |what: &'static str| IdentityError::Read {
+            what,
+            why: "it is not in the database".to_owned(),
+        };
+        let settings = store.settings();
+        let root = settings.get(ROOT).await?;
+        let root = CertificateDer::from(root.ok_or_else(|| missing("the root's certificate"))?);
+        let current_id = settings.get(CURRENT_ISSUER).await?.unwrap_or_default();
+        let mut current = None;
+        let mut previous = Vec::new();
+        for (name, der) in settings.with_prefix(ISSUER_PREFIX).await? {
+            let id = name.strip_prefix(ISSUER_PREFIX).unwrap_or(&name);
+            let issuer = IssuingCa::load(id, der, keys)?;
+            if id.as_bytes() == current_id {
+                current = Some(issuer);
+            } else if issuer.not_after > now {
+                previous.push(issuer);
+            }
+        }
+        let current = current.ok_or_else(|| missing("the issuer's certificate"))?;
+        Ok(Self {
+            root,
+            current,
+            previous,
+        })
+    }
+
+    /// Makes an issuer and lets it sign from now on; those before it stay trusted until they end.
+    pub(crate) async fn add_issuer(
+        store: &Store,
+        keys: &Keystore,
+        domain: &TrustDomain,
+        now: Timestamp,
+    ) -> Result<(), IdentityError> {
+        let settings = store.settings();
+        let root = settings.get(ROOT).await?.unwrap_or_default();
+        if !keys.contains(ROOT) {
+            return Err(IdentityError::RootOffline);
+        }
+        let root_key = keys.signing_key(ROOT)?;
+        let key = SigningKey::generate()?;
+        let (id, der) = make_issuer(&root.into(), root_key, &key, domain, now)?;
+        let name = format!("{ISSUER_PREFIX}{id}");
+        keys.put(&name, key.pkcs8().expose())?;
+        settings.put(&name, &der).await?;
+        settings.put(CURRENT_ISSUER, id.as_bytes()).await?;
         Ok(())
     }
 
-    /// Trusts the CA of a maker no longer; `false` where it was not trusted.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn remove_maker_ca(&self, name: &str) -> Result<bool, IdentityError> {
-        let key = format!("{MAKER_PREFIX}{name}");
-        let settings = self.store.settings();
-        let Some(der) = settings.get(&key).await? else {
-            return Ok(false);
-        };
-        settings.take(&key, &der).await?;
-        self.reload().await?;
-        self.bus.announce(Change::Authority);
-        Ok(true)
+    /// All issuers whose certificates are accepted, the current one first.
+    pub(crate) fn issuers(&self) -> impl Iterator<Item = &IssuingCa> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 }
 
-impl RevocationView for Identity {
-    fn is_revoked(&self, serial: &Serial) -> bool {
-        self.revoked.load().contains(serial)
-    }
+fn make_root(
+    key: SigningKey,
+    domain: &TrustDomain,
+    now: Timestamp,
+) -> Result<Vec<u8>, IdentityError> {
+    let key = CaKey(Arc::new(key));
+    let name = format!("Palisade root {domain}");
+    let params = ca_params(name, now, ROOT_VALIDITY, BasicConstraints::Constrained(1))?;
+    Ok(params.self_signed(&key)?.der().to_vec())
 }
 
-pub(crate) fn random_serial() -> Result<(SerialNumber, Serial), IdentityError> {
-    let mut bytes = [0; 20];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| IdentityError::Random)?;
-    // Positive, and 20 bytes whatever the chance (RFC 5280, section 4.1.2.2).
-    bytes[0] = bytes[0] & 0x7f | 0x40;
-    let serial = Serial::from_bytes(&bytes).map_err(|error| IdentityError::Read {
-        what: "a serial number",
-        why: error.to_string(),
-    })?;
-    Ok((SerialNumber::from_slice(&bytes), serial))
-}
-
-pub(crate) fn moment(at: Timestamp) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-fn issuer_id(der: &CertificateDer<'_>) -> String {
-    let hash = digest(&SHA256, der);
-    let hex: String = hash.as_ref()[..6]
+fn make_issuer(
+    root: &CertificateDer<'_>,
+    root_key: SigningKey,
+    key: &SigningKey,
+    domain: &TrustDomain,
+    now: Timestamp,
+) -> Result<(String, Vec<u8>), IdentityError> {
+    let public_key = rcgen::SubjectPublicKeyInfo::from_der(&key.public_key_info()?)?;
+    let mut params = ca_params(
+        String::new(),
+        now,
+        ISSUER_VALIDITY,
+        BasicConstraints::Constrained(0),
+    )?;
+    let root_end = parse("the root's certificate", root)?.validity().not_after;
+    params.not_after = params.not_after.min(root_end.to_datetime());
+    let key_id = params.key_identifier(&public_key);
+    let id: String = key_id[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("issuer-{hex}")
-}
-
-fn load_key(keys: &Keystore, name: &str) -> Result<KeyPair, IdentityError> {
-    let pkcs8 = keys.get(name)?;
-    Ok(KeyPair::try_from(pkcs8.expose())?)
+    // Each issuer has a name of its own, so that no client mistakes one for the other.
+    params.distinguished_name = common_name(format!("Palisade issuer {id} {domain}"));
+    let signer = Issuer::from_ca_cert_der(root, CaKey(Arc::new(root_key)))?;
+    Ok((id, params.signed_by(&public_key, &signer)?.der().to_vec()))
 }
 
 fn ca_params(
-    common_name: String,
+    name: String,
     now: Timestamp,
-    years: i64,
-    is_ca: BasicConstraints,
+    validity: Duration,
+    constraints: BasicConstraints,
 ) -> Result<CertificateParams, IdentityError> {
     let mut params = CertificateParams::default();
     params.serial_number = Some(random_serial()?.0);
-    params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
-    params.not_before = moment(now) - Duration::minutes(5);
-    params.not_after = moment(now) + Duration::days(years * 365);
-    params.is_ca = IsCa::Ca(is_ca);
+    params.distinguished_name = common_name(name);
+    params.not_before = later(moment(now), -BACKDATED);
+    params.not_after = later(moment(now), validity);
+    params.is_ca = IsCa::Ca(constraints);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }
 
-fn make_tiers(
-    config: &IdentityConfig,
-    now: Timestamp,
-    keys: &mut Keystore,
-    root_keys: &mut Keystore,
-) -> Result<(Vec<u8>, Vec<u8>), IdentityError> {
-    let domain = &config.trust_domain;
-    // A common name has at most 64 characters; a long trust domain is shortened here alone.
-    let name = |tier: &str| {
-        format!("Palisade {tier} {domain}")
-            .chars()
-            .take(64)
-            .collect::<String>()
-    };
-    let root_key = KeyPair::generate()?;
-    let root_params = ca_params(
-        name("root"),
-        now,
-        ROOT_YEARS,
-        BasicConstraints::Constrained(1),
-    )?;
-    let root_certificate = root_params.self_signed(&root_key)?;
-    let issuer_key = KeyPair::generate()?;
-    let issuer_params = ca_params(
-        name("issuer"),
-        now,
-        ISSUER_YEARS,
-        BasicConstraints::Constrained(0),
-    )?;
-    let root = Issuer::from_params(&root_params, &root_key);
-    let issuer_certificate = issuer_params.signed_by(&issuer_key, &root)?;
-    root_keys.put(ROOT, root_key.serialized_der())?;
-    keys.put(ISSUER, issuer_key.serialized_der())?;
+/// A name of nothing but a common name, which has at most 64 characters (RFC 5280, appendix A.1): a long
+/// trust domain is cut short here alone.
+pub(crate) fn common_name(text: String) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    let text: String = text.chars().take(64).collect();
+    name.push(DnType::CommonName, text);
+    name
+}
+
+/// A random serial number: positive, and 20 bytes whatever the chance (RFC 5280, section 4.1.2.2).
+pub(crate) fn random_serial() -> Result<(SerialNumber, Serial), IdentityError> {
+    let mut bytes = [0; 20];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| IdentityError::Random)?;
+    bytes[0] = bytes[0] & 0x7f | 0x40;
     Ok((
-        root_certificate.der().to_vec(),
-        issuer_certificate.der().to_vec(),
+        SerialNumber::from_slice(&bytes),
+        Serial::from_bytes(&bytes)?,
     ))
+}
+
+pub(crate) fn parse<'a>(
+    what: &'static str,
+    der: &'a [u8],
+) -> Result<X509Certificate<'a>, IdentityError> {
+    let read = |why: String| IdentityError::Read { what, why };
+    let (rest, certificate) =
+        x509_parser::parse_x509_certificate(der).map_err(|error| read(error.to_string()))?;
+    match rest.len() {
+        0 => Ok(certificate),
+        extra => Err(read(format!("{extra} bytes follow it"))),
+    }
+}
+
+pub(crate) fn timestamp(what: &'static str, seconds: i64) -> Result<Timestamp, IdentityError> {
+    Timestamp::from_second(seconds).map_err(|error| IdentityError::Read {
+        what,
+        why: error.to_string(),
+    })
+}
+
+/// The time as the certificate library wants it, to the second.
+pub(crate) fn moment(at: Timestamp) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+pub(crate) fn later(at: OffsetDateTime, by: Duration) -> OffsetDateTime {
+    at.checked_add(by).unwrap_or(at)
+}
+
+fn subject_key_id(der: &[u8]) -> Result<Vec<u8>, IdentityError> {
+    use x509_parser::extensions::ParsedExtension;
+    let what = "the issuer's certificate";
+    let certificate = parse(what, der)?;
+    let mut extensions = certificate.extensions().iter();
+    extensions
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+            _ => None,
+        })
+        .ok_or_else(|| IdentityError::Read {
+            what,
+            why: "it has no subject key identifier".to_owned(),
+        })
 }

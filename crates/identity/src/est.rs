@@ -1,4 +1,10 @@
 //! The bodies of EST (RFC 7030, clarified by RFC 8951): base64 in, PKCS#7 out.
+//!
+//! How base64 is broken into lines is where clients differ. RFC 8951 has neither side insist on line
+//! breaks. strongSwan's `pki --est` and `--estca` cannot read an answer that has any. libest cannot read
+//! the answer to `/cacerts` that has none once it holds more than a kilobyte, which two certificates do:
+//! it feeds it to OpenSSL's line decoder. So an answer is one line ([`encode_body`]), unless the client
+//! says by its `User-Agent` that it is libest ([`encode_for`]).
 
 use base64::{
     Engine, alphabet,
@@ -16,9 +22,19 @@ use x509_cert::Certificate;
 /// The largest body, in bytes: a request of the largest size in base64, with line breaks.
 pub const MAX_BODY: usize = 24 * 1024;
 
+const LINE: usize = 64;
+
+const TOLERANT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// Why a body is not what EST says it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EstError {
+    /// There is none.
+    #[error("the body is empty: send a PKCS#10 certificate request in base64")]
+    Empty,
     /// It is too large.
     #[error("the body has {0} bytes, at most {MAX_BODY} are read")]
     TooLarge(usize),
@@ -30,30 +46,45 @@ pub enum EstError {
     Pkcs7(String),
 }
 
-/// Reads a request body: base64 with or without line breaks (clients of both kinds exist), or the PEM
-/// that many people send by hand.
+/// Reads a request body: base64 with or without line breaks (clients of both kinds exist), or what people
+/// send by hand with curl, PEM or DER. `Content-Transfer-Encoding` is not asked (RFC 8951, section 3.1).
 ///
 /// # Errors
-/// When it is too large or not base64.
+/// When it is empty, too large or not base64.
 pub fn decode_body(body: &[u8]) -> Result<Vec<u8>, EstError> {
     if body.len() > MAX_BODY {
         return Err(EstError::TooLarge(body.len()));
     }
-    let text = std::str::from_utf8(body).map_err(|error| EstError::Base64(error.to_string()))?;
-    let lines: String = text
+    // A DER sequence with a length of two bytes; base64 has no byte above 127.
+    if let [0x30, 0x81..=0x82, ..] = body {
+        return Ok(body.to_vec());
+    }
+    let text = std::str::from_utf8(body)
+        .map_err(|error| EstError::Base64(format!("byte {} is no text", error.valid_up_to())))?;
+    let flat: String = text
         .lines()
         .filter(|line| !line.trim_start().starts_with("-----"))
         .flat_map(str::chars)
         .filter(|c| !c.is_ascii_whitespace())
         .collect();
-    let config =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    GeneralPurpose::new(&alphabet::STANDARD, config)
-        .decode(lines)
-        .map_err(|error| EstError::Base64(error.to_string()))
+    if flat.is_empty() {
+        return Err(EstError::Empty);
+    }
+    let decoded = TOLERANT.decode(flat);
+    decoded.map_err(|error| EstError::Base64(error.to_string()))
 }
 
-/// Base64 in one line: what RFC 8951 says, and what strongSwan insists on.
+/// An answer for a client that calls itself `user_agent`.
+#[must_use]
+pub fn encode_for(user_agent: Option<&str>, der: &[u8]) -> String {
+    let is_libest = |agent: &str| agent.to_ascii_lowercase().contains("libest");
+    match user_agent.is_some_and(is_libest) {
+        true => encode_body_wrapped(der),
+        false => encode_body(der),
+    }
+}
+
+/// Base64 in one line: what RFC 8951 allows, and strongSwan insists on.
 #[must_use]
 pub fn encode_body(der: &[u8]) -> String {
     STANDARD.encode(der)
@@ -63,10 +94,10 @@ pub fn encode_body(der: &[u8]) -> String {
 #[must_use]
 pub fn encode_body_wrapped(der: &[u8]) -> String {
     let flat = STANDARD.encode(der);
-    let mut wrapped = String::with_capacity(flat.len() + flat.len() / 64 + 1);
+    let mut wrapped = String::with_capacity(flat.len() + flat.len() / LINE + 1);
     let mut rest = flat.as_str();
     while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
+        let (line, after) = rest.split_at(rest.len().min(LINE));
         wrapped.push_str(line);
         wrapped.push('\n');
         rest = after;
@@ -74,7 +105,15 @@ pub fn encode_body_wrapped(der: &[u8]) -> String {
     wrapped
 }
 
-/// Certificates as a certs-only PKCS#7 message (RFC 7030, section 4.1.3).
+/// A certificate in PEM.
+#[must_use]
+pub fn certificate_pem(der: &[u8]) -> String {
+    let body = encode_body_wrapped(der);
+    format!("-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
+}
+
+/// Certificates as a certs-only PKCS#7 message (RFC 7030, section 4.1.3). DER orders them; their order
+/// says nothing.
 ///
 /// # Errors
 /// When a certificate cannot be read.

@@ -2,20 +2,32 @@
 //! taken away, and an issuer that signs devices, services and this server's own doors. Every certificate
 //! it issues names exactly one principal; a revoked one is refused at the handshake, from memory. It does
 //! not decide who may enrol: that is policy's. Begin with [`Identity::open`]; [`CheckedCsr::parse`] is
-//! where a device's request comes in, [`est`] how it travels.
+//! where a device's request comes in, [`est`] how it travels, [`Identity::client_verifier`] and
+//! [`Identity::peer`] where a device comes back.
 
 mod authority;
+mod config;
 mod crl;
 mod csr;
+mod door;
+mod error;
 pub mod est;
+mod identity;
 mod issue;
+mod maker;
 mod peer;
-mod server;
+mod revocation;
+mod root;
+mod run;
+mod trust;
 mod verifier;
 
-pub use authority::{Identity, IdentityConfig, IdentityError};
-pub use crl::RevocationReason;
-pub use csr::{CheckedCsr, CsrError};
+pub use config::IdentityConfig;
+pub use csr::{CheckedCsr, CsrError, MAX_CSR};
+pub use error::IdentityError;
+pub use identity::Identity;
 pub use issue::Issued;
+pub use maker::MakerCa;
 pub use peer::{Peer, PeerError};
+pub use revocation::RevocationReason;
 pub use verifier::ClientAuth;

@@ -1,9 +1,18 @@
-//! Who is at the other end of a TLS connection whose certificate was verified.
+//! Who is at the other end of a TLS connection.
 
-use palisade_core::{DeviceId, IdError, Principal, PrincipalError, Serial, SerialError, Timestamp};
-use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
+use palisade_core::{
+    DeviceId, IdError, Principal, PrincipalError, ProductId, Serial, SerialError, Timestamp,
+};
+use rustls::pki_types::CertificateDer;
+use x509_parser::{
+    certificate::X509Certificate, extensions::GeneralName, oid_registry::OID_X509_SERIALNUMBER,
+    x509::X509Name,
+};
 
-use crate::Identity;
+use crate::{
+    Identity,
+    trust::{Maker, Origin},
+};
 
 /// Who is at the other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,26 +28,45 @@ pub enum Peer {
         /// Until when it is valid.
         not_after: Timestamp,
     },
-    /// A device with the certificate its maker gave it: good for enrolment alone.
+    /// A device with the certificate its maker gave it: good for a first enrolment (EST `simpleenroll`)
+    /// and for nothing else.
     MakerDevice {
-        /// The device's id, by the certificate's common name.
+        /// The device's id: the certificate's subject serial number (IEEE 802.1AR), or its common name
+        /// where it has none.
         device: DeviceId,
+        /// The name under which the maker's CA is trusted.
+        maker: String,
+        /// The product that the maker's CA may speak for; any, where there is none. Whoever enrols the
+        /// device checks that it is of this product.
+        product: Option<ProductId>,
     },
 }
 
-/// Why a verified certificate names nobody.
+/// Why a certificate names nobody who may come in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerError {
     /// It cannot be read.
     #[error("the client certificate cannot be read: {0}")]
     Malformed(String),
+    /// Nobody we trust vouches for it.
+    #[error("the client certificate is not trusted: {0}")]
+    Untrusted(String),
+    /// It is not valid any more.
+    #[error("the client certificate ended at {0}")]
+    Expired(Timestamp),
+    /// It is not valid yet.
+    #[error("the client certificate begins at {0}")]
+    NotYetValid(Timestamp),
+    /// It is revoked.
+    #[error("the client certificate {0} is revoked")]
+    Revoked(Serial),
     /// It has no SPIFFE id, or more than one.
     #[error("the client certificate has {0} identities, it must have exactly one")]
     Identities(usize),
     /// Its name is not of this installation.
     #[error(transparent)]
     Principal(#[from] PrincipalError),
-    /// The maker's common name is no device id.
+    /// The maker's certificate names no device by a valid id.
     #[error("the maker's certificate names no device: {0}")]
     MakerName(#[from] IdError),
     /// Its common name is not its identity.
@@ -55,49 +83,84 @@ pub enum PeerError {
 }
 
 impl Identity {
-    /// Who a certificate names. TLS has verified the certificate already; this reads it.
+    /// Who a client certificate names. Everything is checked here again: who vouches for it, its validity
+    /// by our clock, revocation. After a handshake that costs no signature; after a resumed one, which
+    /// verified nothing, it does.
     ///
     /// # Errors
-    /// When it names nobody of this installation.
+    /// When it names nobody of this installation, or nobody who may come in.
     pub fn peer(&self, der: &[u8]) -> Result<Peer, PeerError> {
         let (_, certificate) = x509_parser::parse_x509_certificate(der)
             .map_err(|error| PeerError::Malformed(error.to_string()))?;
-        let common_name = common_name(&certificate);
-        if !self.anchors.is_ours(der) {
-            return Ok(Peer::MakerDevice {
-                device: DeviceId::parse(&common_name)?,
-            });
+        let now = self.clock.now();
+        let not_before = moment(certificate.validity().not_before.timestamp())?;
+        let not_after = moment(certificate.validity().not_after.timestamp())?;
+        if now < not_before {
+            return Err(PeerError::NotYetValid(not_before));
         }
-        let uris = uris(&certificate)?;
+        if now > not_after {
+            return Err(PeerError::Expired(not_after));
+        }
+        let trust = self.trust.load();
+        let origin = match trust.recall(der) {
+            Some(origin) => origin,
+            None => trust
+                .verify(&CertificateDer::from(der), &[], now, true)
+                .map_err(|error| PeerError::Untrusted(error.to_string()))?,
+        };
+        if let Origin::Maker(maker) = origin {
+            return maker_device(&certificate, maker);
+        }
+        let serial = Serial::from_bytes(certificate.raw_serial())?;
+        if self.revoked.contains(&serial) {
+            return Err(PeerError::Revoked(serial));
+        }
+        let principal = self.principal(&certificate)?;
+        Ok(Peer::Principal {
+            principal,
+            serial,
+            not_before,
+            not_after,
+        })
+    }
+
+    fn principal(&self, certificate: &X509Certificate<'_>) -> Result<Principal, PeerError> {
+        let uris = uris(certificate)?;
         let [uri] = uris.as_slice() else {
             return Err(PeerError::Identities(uris.len()));
         };
         let principal = Principal::from_uri(uri, &self.config.trust_domain)?;
+        let common_name = common_name(certificate.subject()).unwrap_or_default();
         if common_name != principal.id() {
             return Err(PeerError::CommonName {
-                common_name,
+                common_name: common_name.chars().take(80).collect(),
                 identity: principal.to_string(),
             });
         }
-        let moment = |seconds| {
-            Timestamp::from_second(seconds).map_err(|error| PeerError::Malformed(error.to_string()))
-        };
-        Ok(Peer::Principal {
-            principal,
-            serial: Serial::from_bytes(certificate.raw_serial())?,
-            not_before: moment(certificate.validity().not_before.timestamp())?,
-            not_after: moment(certificate.validity().not_after.timestamp())?,
-        })
+        Ok(principal)
     }
 }
 
-fn common_name(certificate: &X509Certificate<'_>) -> String {
-    let mut names = certificate.subject().iter_common_name();
-    let name = names
-        .next()
-        .and_then(|name| name.as_str().ok())
-        .unwrap_or_default();
-    name.chars().take(80).collect()
+fn maker_device(certificate: &X509Certificate<'_>, maker: Maker) -> Result<Peer, PeerError> {
+    let subject = certificate.subject();
+    let mut numbers = subject.iter_by_oid(&OID_X509_SERIALNUMBER);
+    let number = numbers.next().and_then(|number| number.as_str().ok());
+    let name = number.or_else(|| common_name(subject)).unwrap_or_default();
+    Ok(Peer::MakerDevice {
+        device: DeviceId::parse(name)?,
+        maker: maker.name.as_ref().to_owned(),
+        product: maker.product,
+    })
+}
+
+/// The common name, where there is exactly one.
+fn common_name<'a>(subject: &'a X509Name<'_>) -> Option<&'a str> {
+    let mut names = subject.iter_common_name();
+    let name = names.next()?.as_str().ok();
+    match names.next() {
+        Some(_) => None,
+        None => name,
+    }
 }
 
 fn uris(certificate: &X509Certificate<'_>) -> Result<Vec<String>, PeerError> {
@@ -112,4 +175,11 @@ fn uris(certificate: &X509Certificate<'_>) -> Result<Vec<String>, PeerError> {
         _ => None,
     };
     Ok(names.value.general_names.iter().filter_map(uri).collect())
+}
+
+fn moment(seconds: i64) -> Result<Timestamp, PeerError> {
+    // Makers write 9999-12-31 for "never" (IEEE 802.1AR), a day past the last time we can tell.
+    let last = Timestamp::MAX.as_second();
+    Timestamp::from_second(seconds.min(last))
+        .map_err(|error| PeerError::Malformed(error.to_string()))
 }

@@ -1,22 +1,21 @@
 //! Verification of client certificates in the TLS handshake.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
-use palisade_core::Serial;
+use arc_swap::ArcSwap;
+use palisade_core::{Clock, Serial};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::aws_lc_rs,
     pki_types::{CertificateDer, UnixTime},
-    server::{
-        WebPkiClientVerifier,
-        danger::{ClientCertVerified, ClientCertVerifier},
-    },
+    server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use crate::{Identity, IdentityError};
+use crate::{
+    Identity,
+    revocation::Revocations,
+    trust::{Origin, Trust},
+};
 
 /// What a door asks of its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,89 +26,33 @@ pub enum ClientAuth {
     Optional,
 }
 
-/// What certificates are checked against; replaced without a restart.
-#[derive(Debug)]
-pub(crate) struct Anchors {
-    issuer: CertificateDer<'static>,
-    ours: Arc<dyn ClientCertVerifier>,
-    makers: ArcSwapOption<MakerVerifier>,
-    revoked: ArcSwap<HashSet<Serial>>,
-}
-
-#[derive(Debug)]
-struct MakerVerifier(Arc<dyn ClientCertVerifier>);
-
-impl Anchors {
-    pub(crate) fn new(issuer: CertificateDer<'static>) -> Result<Self, IdentityError> {
-        // The issuer itself is the anchor: what the root signed beside it is not a device.
-        let ours = web_pki([issuer.clone()])?;
-        Ok(Self {
-            issuer,
-            ours,
-            makers: ArcSwapOption::empty(),
-            revoked: ArcSwap::default(),
-        })
-    }
-
-    pub(crate) fn set_revoked(&self, revoked: Arc<HashSet<Serial>>) {
-        self.revoked.store(revoked);
-    }
-
-    pub(crate) fn set_makers(&self, makers: Vec<(String, Vec<u8>)>) -> Result<(), IdentityError> {
-        if makers.is_empty() {
-            self.makers.store(None);
-        } else {
-            let verifier = web_pki(makers.into_iter().map(|(_, der)| CertificateDer::from(der)))?;
-            self.makers.store(Some(Arc::new(MakerVerifier(verifier))));
-        }
-        Ok(())
-    }
-
-    /// Whether our issuer signed a certificate. Names prove nothing: another CA can have the same.
-    pub(crate) fn is_ours(&self, der: &[u8]) -> bool {
-        let (Ok((_, certificate)), Ok((_, issuer))) = (
-            x509_parser::parse_x509_certificate(der),
-            x509_parser::parse_x509_certificate(&self.issuer),
-        ) else {
-            return false;
-        };
-        certificate
-            .verify_signature(Some(issuer.public_key()))
-            .is_ok()
-    }
-}
-
-fn web_pki(
-    anchors: impl IntoIterator<Item = CertificateDer<'static>>,
-) -> Result<Arc<dyn ClientCertVerifier>, IdentityError> {
-    let mut roots = RootCertStore::empty();
-    for anchor in anchors {
-        roots.add(anchor)?;
-    }
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| IdentityError::Read {
-            what: "a trusted CA",
-            why: error.to_string(),
-        })
-}
-
 impl Identity {
-    /// A verifier for the clients of a door. It follows revocations and trusted CAs without a restart.
+    /// A verifier for the clients of a door. It follows revocations, new issuers and trusted CAs without a
+    /// restart, and reads the time from our clock.
+    ///
+    /// A resumed TLS session is not verified again: ask [`Identity::peer`] at every connection, which does.
     #[must_use]
     pub fn client_verifier(&self, auth: ClientAuth) -> Arc<dyn ClientCertVerifier> {
         Arc::new(Verifier {
-            anchors: self.anchors.clone(),
+            trust: self.trust.clone(),
+            revoked: self.revoked.clone(),
+            clock: self.clock.clone(),
             auth,
         })
     }
 }
 
-#[derive(Debug)]
 struct Verifier {
-    anchors: Arc<Anchors>,
+    trust: Arc<ArcSwap<Trust>>,
+    revoked: Arc<Revocations>,
+    clock: Arc<dyn Clock>,
     auth: ClientAuth,
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Verifier({:?})", self.auth)
+    }
 }
 
 impl ClientCertVerifier for Verifier {
@@ -127,30 +70,18 @@ impl ClientCertVerifier for Verifier {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
+        _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let ours = self
-            .anchors
-            .ours
-            .verify_client_cert(end_entity, intermediates, now);
-        let verified = match ours {
-            Err(error) if self.auth == ClientAuth::Optional => {
-                match self.anchors.makers.load().as_ref() {
-                    Some(makers) => makers.0.verify_client_cert(end_entity, intermediates, now),
-                    None => Err(error),
-                }
-            }
-            other => other,
-        }?;
-        let (_, certificate) = x509_parser::parse_x509_certificate(end_entity)
-            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let serial = Serial::from_bytes(certificate.raw_serial()).map_err(|error| {
-            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
-        })?;
-        if self.anchors.revoked.load().contains(&serial) {
+        let trust = self.trust.load();
+        let with_makers = self.auth == ClientAuth::Optional;
+        let now = self.clock.now();
+        let origin = trust.verify(end_entity, intermediates, now, with_makers)?;
+        // Serial numbers are each CA's own: a maker's may be one that we revoked.
+        if origin == Origin::Ours && self.revoked.contains(&serial(end_entity)?) {
             return Err(Error::InvalidCertificate(CertificateError::Revoked));
         }
-        Ok(verified)
+        trust.remember(end_entity, origin);
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -159,7 +90,10 @@ impl ClientCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.anchors.ours.verify_tls12_signature(message, cert, dss)
+        let trust = self.trust.load();
+        trust
+            .signatures()
+            .verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -168,10 +102,21 @@ impl ClientCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.anchors.ours.verify_tls13_signature(message, cert, dss)
+        let trust = self.trust.load();
+        trust
+            .signatures()
+            .verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.anchors.ours.supported_verify_schemes()
+        self.trust.load().signatures().supported_verify_schemes()
     }
+}
+
+fn serial(der: &[u8]) -> Result<Serial, Error> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der)
+        .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    Serial::from_bytes(certificate.raw_serial()).map_err(|error| {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
+    })
 }

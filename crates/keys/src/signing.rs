@@ -127,6 +127,17 @@ impl SigningKey {
         Ok(signature.as_ref().to_vec())
     }
 
+    /// The key in PEM (PKCS#8, not encrypted), for whoever it was made for.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn to_pem(&self) -> Result<Secret, SigningKeyError> {
+        SecretDocument::try_from(self.pkcs8.expose())
+            .and_then(|document| document.to_pem("PRIVATE KEY", LineEnding::LF))
+            .map(|pem| Secret::from(pem.as_str()))
+            .map_err(|_| SigningKeyError::Crypto("write a key"))
+    }
+
     /// The key under a passphrase, as PEM.
     ///
     /// # Errors
