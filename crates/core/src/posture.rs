@@ -174,7 +174,7 @@ pub struct Posture {
     pub trust: TrustScore,
     /// Why it is not trusted further.
     pub reasons: Vec<TrustReason>,
-    /// Moves with each change of any of the above.
+    /// Moves with each change of any of the above, and of the device's labels.
     pub epoch: Epoch,
 }
 

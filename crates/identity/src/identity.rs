@@ -16,7 +16,7 @@ use palisade_store::Store;
 use rustls::pki_types::CertificateDer;
 
 use crate::{
-    IdentityConfig, IdentityError,
+    CertificateAge, IdentityConfig, IdentityError,
     authority::Authority,
     crl::Publisher,
     door::{DoorCertificate, DoorNames},
@@ -39,6 +39,7 @@ pub struct Identity {
     pub(crate) revoked: Arc<Revocations>,
     pub(crate) publisher: Publisher,
     pub(crate) door: Arc<DoorCertificate>,
+    pub(crate) age: Arc<CertificateAge>,
     // What we announced ourselves and have not heard again yet.
     echoes: AtomicU64,
 }
@@ -87,6 +88,7 @@ impl Identity {
             revoked: Arc::default(),
             publisher: Publisher::default(),
             door: Arc::default(),
+            age: Arc::default(),
             echoes: AtomicU64::new(0),
         };
         identity.reload_revocations().await?;

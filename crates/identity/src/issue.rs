@@ -88,7 +88,11 @@ impl Identity {
             owner: principal.to_string(),
         };
         let authority = self.authority.load_full();
-        self.issue_leaf(leaf, key, &authority).await
+        let issued = self.issue_leaf(leaf, key, &authority).await?;
+        if let Some(device) = principal.device() {
+            self.age.forget(device);
+        }
+        Ok(issued)
     }
 
     /// Issues a certificate and writes it down: none leaves that is not on record.

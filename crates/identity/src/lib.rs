@@ -5,6 +5,7 @@
 //! where a device's request comes in, [`est`] how it travels, [`Identity::client_verifier`] and
 //! [`Identity::peer`] where a device comes back.
 
+mod age;
 mod authority;
 mod config;
 mod crl;
@@ -22,6 +23,7 @@ mod run;
 mod trust;
 mod verifier;
 
+pub use age::CertificateAge;
 pub use config::IdentityConfig;
 pub use csr::{CheckedCsr, CsrError, MAX_CSR};
 pub use error::IdentityError;

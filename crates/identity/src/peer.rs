@@ -116,6 +116,9 @@ impl Identity {
             return Err(PeerError::Revoked(serial));
         }
         let principal = self.principal(&certificate)?;
+        if let Some(device) = principal.device() {
+            self.age.note(device, not_before, not_after, now);
+        }
         Ok(Peer::Principal {
             principal,
             serial,

@@ -21,6 +21,10 @@ pub struct DeviceFilter {
     pub segment: Option<SegmentId>,
     /// At this point of life.
     pub lifecycle: Option<Lifecycle>,
+    /// With all of these labels.
+    pub labels: Labels,
+    /// With this in its id, in either case.
+    pub search: Option<String>,
 }
 
 /// Which part of a list to read.
@@ -188,6 +192,18 @@ impl Devices<'_> {
                 query.push(condition).push_bind(value.to_owned());
             }
         }
+        // Both engines have `replace` and agree on case; LIKE and instr they do not share.
+        for (key, value) in filter.labels.iter() {
+            let pair = row::json_member(key, value)?;
+            query.push(" AND replace(labels, ").push_bind(pair);
+            query.push(", '') <> labels");
+        }
+        if let Some(part) = filter.search.as_deref().filter(|part| !part.is_empty()) {
+            query
+                .push(" AND replace(lower(id), ")
+                .push_bind(part.to_lowercase());
+            query.push(", '') <> lower(id)");
+        }
         query.push(" ORDER BY id LIMIT ").push_bind(page.size() + 1);
         let rows = query.build().fetch_all(self.readers()).await?;
         let items = rows
@@ -238,12 +254,13 @@ impl Devices<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Replaces the labels; `false` where there is no such device.
+    /// Replaces the labels and moves the posture's epoch, because grants may name labels; `false` where
+    /// there is no such device.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn set_labels(&self, id: &DeviceId, labels: &Labels) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE devices SET labels = $1 WHERE id = $2")
+        let done = sqlx::query("UPDATE devices SET labels = $1, epoch = epoch + 1 WHERE id = $2")
             .bind(row::to_json(labels, "labels")?)
             .bind(id.as_str())
             .execute(self.writer())
@@ -324,6 +341,22 @@ impl Devices<'_> {
     pub async fn add_segment(&self, segment: &Segment) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO segments (id, description) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(segment.id.as_str())
+        .bind(segment.description.as_str())
+        .execute(self.writer())
+        .await?;
+        Ok(())
+    }
+
+    /// Makes a segment known, or changes its description.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_segment(&self, segment: &Segment) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO segments (id, description) VALUES ($1, $2) \
+             ON CONFLICT (id) DO UPDATE SET description = excluded.description",
         )
         .bind(segment.id.as_str())
         .bind(segment.description.as_str())

@@ -13,7 +13,10 @@ use sqlx::{AnyPool, AssertSqlSafe, Row, any::AnyPoolOptions};
 use crate::{StoreError, lock::DirectoryLock};
 
 /// The schema, one step a file, in order.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_spine.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/sqlite/0001_spine.sql"),
+    include_str!("../migrations/sqlite/0002_device_imports.sql"),
+];
 const READERS: u32 = 4;
 
 /// The open system of record; clones share it.

@@ -82,3 +82,12 @@ pub(crate) fn to_json(
 ) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::corrupt(what, error))
 }
+
+/// A member of a JSON object as it stands in the column that [`to_json`] wrote.
+pub(crate) fn json_member(key: &str, value: &str) -> Result<String, StoreError> {
+    Ok(format!(
+        "{}:{}",
+        to_json(&key, "label")?,
+        to_json(&value, "label")?
+    ))
+}

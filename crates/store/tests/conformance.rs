@@ -305,3 +305,93 @@ async fn others_cannot_read_the_database() {
     let metadata = std::fs::metadata(directory.path().join("palisade.db")).expect("there");
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
 }
+
+#[tokio::test]
+async fn devices_are_found_by_their_labels_and_by_a_part_of_their_id() {
+    let (_directory, store) = store().await;
+    let labelled = |id: &str, value: &str| {
+        let map = BTreeMap::from([("site".to_owned(), value.to_owned())]);
+        let labels = Labels::new(map).expect("valid");
+        Device {
+            labels,
+            ..device(id)
+        }
+    };
+    let all = [
+        labelled("Cam-1", "berlin"),
+        labelled("cam-2", "Berlin"),
+        labelled("cam-3", "berlin-2"),
+        labelled("cam-4", "\"site\":\"berlin\""),
+    ];
+    store.devices().register(&all).await.expect("registers");
+    let found = async |filter: DeviceFilter| {
+        let page = store.devices().list(&filter, &page(10, None)).await;
+        let items = page.expect("reads").items.into_iter();
+        items
+            .map(|device| device.id.to_string())
+            .collect::<Vec<_>>()
+    };
+    let by_label = DeviceFilter {
+        labels: all[0].labels.clone(),
+        ..DeviceFilter::default()
+    };
+    assert_eq!(found(by_label).await, ["Cam-1"]);
+    let by_part = DeviceFilter {
+        search: Some("AM-1".into()),
+        ..DeviceFilter::default()
+    };
+    assert_eq!(found(by_part).await, ["Cam-1"]);
+}
+
+#[tokio::test]
+async fn an_import_is_seen_whole_or_not_at_all() {
+    let (_directory, store) = store().await;
+    let part = |from: u32| -> Vec<Device> {
+        (from..from + 1_500)
+            .map(|n| device(&format!("d{n:05}")))
+            .collect()
+    };
+    let mut import = store.begin_import().await.expect("begins");
+    import.stage(&part(0)).await.expect("stages");
+    import.stage(&part(1_500)).await.expect("stages");
+    let first = device("d00000").id;
+    assert_eq!(store.devices().find(&first).await.expect("reads"), None);
+    assert_eq!(import.commit().await.expect("registers"), 3_000);
+    let found = store.devices().find(&first).await.expect("reads");
+    assert_eq!(found, Some(device("d00000")));
+
+    let mut again = store.begin_import().await.expect("begins");
+    again
+        .stage(&[device("new"), device("d00007")])
+        .await
+        .expect("stages");
+    let error = again.commit().await.expect_err("one exists");
+    assert!(
+        matches!(&error, RegisterError::Exist(ids) if ids == &[device("d00007").id]),
+        "{error}"
+    );
+    let new = store
+        .devices()
+        .find(&device("new").id)
+        .await
+        .expect("reads");
+    assert_eq!(new, None, "a part of a refused import was registered");
+    let ids = [first.clone(), device("new").id];
+    let existing = store.existing(&ids).await.expect("reads");
+    assert_eq!(existing, [first].into());
+}
+
+#[tokio::test]
+async fn what_a_broken_import_left_is_swept_away() {
+    let (directory, store) = store().await;
+    let mut broken = store.begin_import().await.expect("begins");
+    broken.stage(&[device("a")]).await.expect("stages");
+    drop(broken);
+    store.sweep_imports().await.expect("sweeps");
+    store.close().await;
+    drop(store);
+    let store = Store::open(directory.path()).await.expect("opens");
+    let mut import = store.begin_import().await.expect("begins");
+    import.stage(&[device("a")]).await.expect("stages");
+    assert_eq!(import.commit().await.expect("registers"), 1);
+}

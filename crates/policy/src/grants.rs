@@ -1,0 +1,143 @@
+//! Grants in memory, and what they come to for one principal.
+
+use std::collections::HashMap;
+
+use palisade_core::{
+    Bindings, DeviceId, Grant, GrantId, GrantScope, Request, ServiceId, Topic, TopicFilter,
+};
+
+use crate::cell::Known;
+
+/// All grants, by whom they are for.
+#[derive(Debug, Default)]
+pub(crate) struct GrantTable {
+    by_scope: HashMap<GrantScope, Vec<Grant>>,
+}
+
+/// A grant as it stands for one principal.
+#[derive(Debug, Clone)]
+struct Bound {
+    id: GrantId,
+    filter: TopicFilter,
+}
+
+/// What one principal is granted, by action.
+#[derive(Debug, Default)]
+pub(crate) struct BoundGrants {
+    publish: Vec<Bound>,
+    retain: Vec<Bound>,
+    subscribe: Vec<Bound>,
+    receive: Vec<Bound>,
+}
+
+impl GrantTable {
+    pub(crate) fn new(grants: Vec<Grant>) -> Self {
+        let mut by_scope: HashMap<GrantScope, Vec<Grant>> = HashMap::new();
+        for grant in grants {
+            by_scope.entry(grant.scope.clone()).or_default().push(grant);
+        }
+        Self { by_scope }
+    }
+
+    /// All of them, oldest first.
+    pub(crate) fn all(&self) -> Vec<Grant> {
+        let mut all: Vec<Grant> = self.by_scope.values().flatten().cloned().collect();
+        all.sort_by_key(|grant| grant.id);
+        all
+    }
+
+    pub(crate) fn bind_device(&self, device: &DeviceId, known: &Known) -> BoundGrants {
+        let segment = &known.posture.segment;
+        let bindings = Bindings {
+            device: Some(device),
+            product: Some(&known.product),
+            segment: Some(segment),
+            service: None,
+            labels: Some(&known.labels),
+        };
+        let scopes = [
+            GrantScope::Fleet,
+            GrantScope::Product(known.product.clone()),
+            GrantScope::Segment(segment.clone()),
+            GrantScope::Device(device.clone()),
+        ];
+        self.bind(&scopes, &bindings)
+    }
+
+    pub(crate) fn bind_service(&self, service: &ServiceId) -> BoundGrants {
+        let bindings = Bindings {
+            service: Some(service),
+            ..Bindings::default()
+        };
+        self.bind(&[GrantScope::Service(service.clone())], &bindings)
+    }
+
+    fn bind(&self, scopes: &[GrantScope], bindings: &Bindings<'_>) -> BoundGrants {
+        let mut bound = BoundGrants::default();
+        for grant in scopes
+            .iter()
+            .filter_map(|scope| self.by_scope.get(scope))
+            .flatten()
+        {
+            let Some(filter) = grant.pattern.bind(bindings) else {
+                continue;
+            };
+            let entry = Bound {
+                id: grant.id,
+                filter,
+            };
+            let lists = [
+                (grant.actions.publish, &mut bound.publish),
+                (grant.actions.retain, &mut bound.retain),
+                (grant.actions.subscribe, &mut bound.subscribe),
+                (grant.actions.receive, &mut bound.receive),
+            ];
+            for (_, list) in lists.into_iter().filter(|(wanted, _)| *wanted) {
+                list.push(entry.clone());
+            }
+        }
+        bound
+    }
+}
+
+impl BoundGrants {
+    /// Whether the request is covered; what is not about a topic needs no grant.
+    pub(crate) fn cover(&self, request: &Request<'_>) -> bool {
+        match request {
+            Request::Connect | Request::Enroll | Request::Renew => true,
+            Request::Publish { topic, retain, .. } => {
+                matches(&self.publish, *topic) && (!retain || matches(&self.retain, *topic))
+            }
+            Request::Receive { topic, .. } => matches(&self.receive, *topic),
+            Request::Subscribe { filter, .. } => self
+                .subscribe
+                .iter()
+                .any(|bound| filter.is_subset_of(&bound.filter)),
+        }
+    }
+
+    /// The grants that cover the request.
+    pub(crate) fn covering(&self, request: &Request<'_>) -> Vec<GrantId> {
+        let of_topic = |list: &[Bound], topic: Topic<'_>| -> Vec<GrantId> {
+            list.iter()
+                .filter(|bound| bound.filter.matches(topic))
+                .map(|bound| bound.id)
+                .collect()
+        };
+        match request {
+            Request::Connect | Request::Enroll | Request::Renew => Vec::new(),
+            Request::Publish { topic, .. } => of_topic(&self.publish, *topic),
+            Request::Receive { topic, .. } => of_topic(&self.receive, *topic),
+            Request::Subscribe { filter, .. } => self
+                .subscribe
+                .iter()
+                .filter(|bound| filter.is_subset_of(&bound.filter))
+                .map(|bound| bound.id)
+                .collect(),
+        }
+    }
+}
+
+fn matches(list: &[Bound], topic: Topic<'_>) -> bool {
+    list.iter().any(|bound| bound.filter.matches(topic))
+}
