@@ -18,8 +18,8 @@ use crate::{IdentityError, issue::BACKDATED};
 
 /// Where the root is, in the settings and in the keystore.
 pub(crate) const ROOT: &str = "ca.root";
-const ISSUER_PREFIX: &str = "ca.issuer.";
-const CURRENT_ISSUER: &str = "ca.current-issuer";
+pub(crate) const ISSUER_PREFIX: &str = "ca.issuer.";
+pub(crate) const CURRENT_ISSUER: &str = "ca.current-issuer";
 const ROOT_VALIDITY: Duration = Duration::days(20 * 365 + 5);
 const ISSUER_VALIDITY: Duration = Duration::days(5 * 365 + 1);
 

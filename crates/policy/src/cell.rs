@@ -132,6 +132,22 @@ impl Cell {
         }
     }
 
+    /// Takes over a posture that came after others that were missed, until the device can be read. It
+    /// is put in force under the epoch before its own, so that what is read then is newer.
+    pub(crate) fn apply_meanwhile(&self, posture: &Posture) {
+        if let Standing::Device(known) = &**self.standing.load() {
+            let epoch = Epoch(posture.epoch.0.saturating_sub(1));
+            self.apply(Standing::Device(Known {
+                product: known.product.clone(),
+                labels: known.labels.clone(),
+                posture: Arc::new(Posture {
+                    epoch,
+                    ..posture.clone()
+                }),
+            }));
+        }
+    }
+
     /// The principal is no longer in the system of record.
     pub(crate) fn vanish(&self) {
         self.standing.store(Arc::new(Standing::Gone));
@@ -219,6 +235,11 @@ impl Live {
             .iter()
             .filter_map(|cell| cell.upgrade())
             .collect()
+    }
+
+    /// How many principals have a session.
+    pub(crate) fn count(&self) -> usize {
+        self.cells.len()
     }
 
     pub(crate) fn set_policy_epoch(&self, epoch: Epoch) {

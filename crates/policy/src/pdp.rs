@@ -169,7 +169,7 @@ impl Pdp {
     /// What was decided since the decision point was opened.
     #[must_use]
     pub fn stats(&self) -> PdpStats {
-        self.counters.snapshot()
+        self.counters.snapshot(self.live.count() as u64)
     }
 
     /// Puts something else in force. `replace` is given what is in force and says what is to be, or

@@ -58,6 +58,29 @@ impl Pdp {
         .await
     }
 
+    /// Takes a device that is registered into service. One that is anywhere else in its life stays there:
+    /// unlike [`Pdp::set_lifecycle`], this undoes nothing that somebody else decided meanwhile.
+    ///
+    /// # Errors
+    /// As [`Pdp::set_lifecycle`], but for the step.
+    pub async fn activate(
+        &self,
+        device: &DeviceId,
+        reason: &str,
+    ) -> Result<Arc<Posture>, PostureError> {
+        self.change(device, |found| {
+            let is_registered = found.posture.lifecycle == Lifecycle::Registered;
+            Ok(is_registered.then(|| Next {
+                posture: Posture {
+                    lifecycle: Lifecycle::Active,
+                    ..found.posture.clone()
+                },
+                reason: reason.to_owned(),
+            }))
+        })
+        .await
+    }
+
     /// Moves a device to another segment.
     ///
     /// # Errors

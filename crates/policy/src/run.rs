@@ -90,10 +90,15 @@ impl Pdp {
             self.denials
                 .heed(device, &posture.reasons, self.clock.now());
         }
-        match cell.apply_posture(posture) {
-            true => Ok(()),
-            false => Ok(self.reload(device).await?),
+        if cell.apply_posture(posture) {
+            return Ok(());
         }
+        let reloaded = self.reload(device).await;
+        if reloaded.is_err() {
+            // A device that was contained is contained, whether or not its labels can be read.
+            cell.apply_meanwhile(posture);
+        }
+        Ok(reloaded?)
     }
 
     async fn heed_policy(&self) -> Result<(), HeedError> {

@@ -18,6 +18,8 @@ pub struct PdpStats {
     pub allowed: u64,
     /// Decisions that denied.
     pub denied: u64,
+    /// Principals that have a session now.
+    pub live_principals: u64,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +58,7 @@ impl Counters {
         self.denied.fetch_add(denied, Ordering::Relaxed);
     }
 
-    pub(crate) fn snapshot(&self) -> PdpStats {
+    pub(crate) fn snapshot(&self, live_principals: u64) -> PdpStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (allowed, denied) = (read(&self.allowed), read(&self.denied));
         PdpStats {
@@ -65,6 +67,7 @@ impl Counters {
             cache_misses: read(&self.misses),
             allowed,
             denied,
+            live_principals,
         }
     }
 }

@@ -6,6 +6,7 @@ use cedar_policy::{Policy, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 use palisade_core::PolicyId;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::text::outline::Outline;
 
@@ -17,6 +18,9 @@ const MAX_TEXT: usize = 1024 * 1024;
 const MAX_POLICIES: usize = 1_000;
 /// The most problems that are listed.
 const MAX_PROBLEMS: usize = 100;
+/// The deepest expression: Cedar's evaluator takes up to 50 KiB of stack a level in a debug build, and
+/// the threads that decide have 2 MiB.
+const MAX_NESTING: usize = 32;
 /// Stack for parsing: `outline` bounds how deep it goes, and this is several times what that takes.
 const STACK: usize = 64 * 1024 * 1024;
 
@@ -70,6 +74,7 @@ pub(crate) fn with_policies<T: Send>(
 ) -> Result<T, Vec<PolicyProblem>> {
     let work = || {
         let set = parse(text)?;
+        check_nesting(&set)?;
         validate(text, schema, &set)?;
         then(&set)
     };
@@ -158,6 +163,56 @@ fn name(policy: &Policy, outline: &Outline) -> Result<String, PolicyProblem> {
             policy: None,
             message: format!("each policy is named by an annotation @id(\"...\"): {error}"),
         }),
+    }
+}
+
+fn check_nesting(set: &PolicySet) -> Result<(), Vec<PolicyProblem>> {
+    let is_deep = |policy: &Policy| {
+        policy
+            .to_json()
+            .map_or(true, |json| nesting_of_policy(&json) > MAX_NESTING)
+    };
+    let problem = |policy: &Policy| PolicyProblem {
+        line: None,
+        policy: Some(policy.id().to_string()),
+        message: format!(
+            "an expression nests at most {MAX_NESTING} operators deep: split the policy, which permits \
+             or forbids the same"
+        ),
+    };
+    let deep = set.policies().filter(|policy| is_deep(policy));
+    let problems: Vec<PolicyProblem> = deep.take(MAX_PROBLEMS).map(problem).collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
+}
+
+/// Cedar joins the clauses of a policy by `&&`, which nests once a clause.
+fn nesting_of_policy(json: &Value) -> usize {
+    let clauses = json
+        .get("conditions")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let bodies = clauses.iter().filter_map(|clause| clause.get("body"));
+    clauses.len() + bodies.map(nesting).max().unwrap_or_default()
+}
+
+/// How deep operators nest in the JSON form of an expression, where an operator is an object that holds
+/// its operands by name or in a list.
+fn nesting(value: &Value) -> usize {
+    match value {
+        Value::Object(map) => {
+            let operand = |operand: &Value| match operand {
+                Value::Object(named) => named.values().map(nesting).max(),
+                Value::Array(listed) => listed.iter().map(nesting).max(),
+                _ => None,
+            };
+            1 + map.values().filter_map(operand).max().unwrap_or_default()
+        }
+        Value::Array(items) => items.iter().map(nesting).max().unwrap_or_default(),
+        _ => 0,
     }
 }
 

@@ -8,13 +8,16 @@ use std::{
 
 use crate::StoreError;
 
+/// The file that is locked.
+pub(crate) const NAME: &str = "palisade.lock";
+
 /// Held as long as the store is open; released by the operating system if the process dies.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl DirectoryLock {
     pub(crate) fn take(directory: &Path) -> Result<Self, StoreError> {
-        let path = directory.join("palisade.lock");
+        let path = directory.join(NAME);
         let io = |source| StoreError::Io {
             path: path.clone(),
             source,

@@ -18,6 +18,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0002_device_imports.sql"),
 ];
 const READERS: u32 = 4;
+/// The newest version of the schema.
+pub(crate) const SCHEMA: u64 = MIGRATIONS.len() as u64;
 
 /// The open system of record; clones share it.
 #[derive(Clone, Debug)]
@@ -30,7 +32,8 @@ struct Inner {
     // SQLite has one writer; waiting for it in a queue of our own is fairer than its busy handler.
     writer: AnyPool,
     readers: AnyPool,
-    _lock: DirectoryLock,
+    // Nobody holds it who only reads.
+    _lock: Option<DirectoryLock>,
 }
 
 impl Store {
@@ -52,7 +55,7 @@ impl Store {
             inner: Arc::new(Inner {
                 writer,
                 readers,
-                _lock: lock,
+                _lock: Some(lock),
             }),
         })
     }
@@ -79,6 +82,32 @@ impl Store {
         self.inner.readers.close().await;
         self.inner.writer.close().await;
     }
+}
+
+/// Opens the database for reading alone, without a lock.
+pub(crate) async fn for_reading(directory: &Path) -> Result<Store, StoreError> {
+    sqlx::any::install_default_drivers();
+    let path = directory.join("palisade.db");
+    let pool = AnyPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(30))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql("PRAGMA busy_timeout = 10000; PRAGMA query_only = ON;")
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect(&format!("sqlite://{}?mode=rw", path.display()))
+        .await?;
+    Ok(Store {
+        inner: Arc::new(Inner {
+            writer: pool.clone(),
+            readers: pool,
+            _lock: None,
+        }),
+    })
 }
 
 fn create_private(path: &Path) -> Result<(), StoreError> {

@@ -16,8 +16,6 @@ pub struct Encoder {
     pub version: Version,
     /// The largest packet that the client takes.
     pub max_packet_size: u32,
-    /// Whether it wants reason strings where it may choose.
-    pub problem_info: bool,
 }
 
 /// What CONNACK tells a client.
@@ -41,30 +39,28 @@ pub struct ConnAck {
     pub server_keep_alive: Option<u16>,
     /// The session expiry that the server chose.
     pub session_expiry: Option<u32>,
-    /// Where answers could be sent to.
-    pub response_info: Option<String>,
 }
 
 /// Which acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckKind {
     /// PUBACK.
-    PubAck,
+    Ack,
     /// PUBREC.
-    PubRec,
+    Rec,
     /// PUBREL.
-    PubRel,
+    Rel,
     /// PUBCOMP.
-    PubComp,
+    Comp,
 }
 
 impl AckKind {
     fn first_byte(self) -> u8 {
         match self {
-            Self::PubAck => 0x40,
-            Self::PubRec => 0x50,
-            Self::PubRel => 0x62,
-            Self::PubComp => 0x70,
+            Self::Ack => 0x40,
+            Self::Rec => 0x50,
+            Self::Rel => 0x62,
+            Self::Comp => 0x70,
         }
     }
 }
@@ -85,14 +81,13 @@ impl Encoder {
             ..v5::ConnectAck::default()
         };
         if connack.reason == reason::SUCCESS {
-            packet.receive_max = std::num::NonZeroU16::new(connack.receive_max)
-                .unwrap_or(std::num::NonZeroU16::MAX);
+            packet.receive_max =
+                std::num::NonZeroU16::new(connack.receive_max).unwrap_or(std::num::NonZeroU16::MAX);
             packet.max_packet_size = Some(connack.max_packet_size);
             packet.topic_alias_max = connack.topic_alias_max;
             packet.assigned_client_id = connack.assigned_client_id.as_deref().map(Into::into);
             packet.server_keepalive_sec = connack.server_keep_alive;
             packet.session_expiry_interval_secs = connack.session_expiry;
-            packet.response_info = connack.response_info.as_deref().map(Into::into);
         }
         if !self.try_put(out, v5::Packet::from(packet.clone())) {
             packet.reason_string = None;

@@ -55,7 +55,9 @@ pub fn read_varint(bytes: &[u8]) -> Result<Option<(u32, usize)>, DecodeError> {
         }
     }
     if bytes.len() >= 4 {
-        Err(DecodeError::Malformed("a length takes more than four bytes"))
+        Err(DecodeError::Malformed(
+            "a length takes more than four bytes",
+        ))
     } else {
         Ok(None)
     }

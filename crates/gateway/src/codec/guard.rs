@@ -1,10 +1,7 @@
 //! What `rmqtt-codec` 0.3.1 lets pass and the standard does not: checked on the raw bytes before it
 //! sees them.
 
-use super::{
-    DecodeError, Version,
-    frame::Cursor,
-};
+use super::{DecodeError, Version, frame::Cursor};
 
 const USERNAME: u8 = 0x80;
 const PASSWORD: u8 = 0x40;
@@ -13,17 +10,32 @@ const WILL_QOS: u8 = 0x18;
 const WILL: u8 = 0x04;
 const RESERVED: u8 = 0x01;
 
+/// Where the connect flags stand in a CONNECT packet's remaining bytes.
+pub(super) const FLAGS_AT: usize = 7;
+/// The flag for a clean start.
+pub(super) const CLEAN_START: u8 = 0x02;
+
+/// What was found out about a CONNECT packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guarded {
+    pub(super) version: Version,
+    pub(super) clean_start: bool,
+}
+
+/// Reads name and level of the protocol.
+pub(super) fn version(cursor: &mut Cursor<'_>) -> Result<Version, DecodeError> {
+    match (cursor.binary()?, cursor.u8()?) {
+        (b"MQTT", 4) => Ok(Version::V3),
+        (b"MQTT", 5) => Ok(Version::V5),
+        _ => Err(DecodeError::UnsupportedVersion),
+    }
+}
+
 /// Walks a CONNECT packet's remaining bytes: version, flags that contradict each other, texts with a
 /// NUL, and bytes after the end.
-pub(super) fn connect(body: &[u8]) -> Result<Version, DecodeError> {
+pub(super) fn connect(body: &[u8]) -> Result<Guarded, DecodeError> {
     let mut cursor = Cursor::new(body);
-    let name = cursor.binary()?;
-    let level = cursor.u8()?;
-    let version = match (name, level) {
-        (b"MQTT", 4) => Version::V3,
-        (b"MQTT", 5) => Version::V5,
-        _ => return Err(DecodeError::UnsupportedVersion),
-    };
+    let version = version(&mut cursor)?;
     let flags = cursor.u8()?;
     if flags & RESERVED != 0 {
         return Err(DecodeError::Malformed("the reserved connect flag is set"));
@@ -59,7 +71,10 @@ pub(super) fn connect(body: &[u8]) -> Result<Version, DecodeError> {
         cursor.binary()?;
     }
     end(&cursor)?;
-    Ok(version)
+    Ok(Guarded {
+        version,
+        clean_start: flags & CLEAN_START != 0,
+    })
 }
 
 /// Checks every text among properties for NUL and UTF-8; which properties may stand where is the
@@ -112,7 +127,9 @@ pub(super) fn subscribe(version: Version, body: &[u8]) -> Result<(), DecodeError
             Version::V5 => 0b0011_1111,
         };
         if options & !allowed != 0 || options & 0b11 == 0b11 {
-            return Err(DecodeError::Malformed("reserved subscription options are set"));
+            return Err(DecodeError::Malformed(
+                "reserved subscription options are set",
+            ));
         }
     }
     Ok(())

@@ -122,10 +122,6 @@ pub struct Connect {
     pub max_packet_size: Option<u32>,
     /// How many topic aliases it remembers.
     pub topic_alias_max: u16,
-    /// Whether it wants reason strings.
-    pub problem_info: bool,
-    /// Whether it wants a hint where answers are to go.
-    pub response_info: bool,
     /// The extended authentication method that it wants.
     pub auth_method: Option<String>,
 }
@@ -158,16 +154,31 @@ impl Connect {
         if header.first != 0x10 {
             return Err(DecodeError::Protocol("the first packet is not CONNECT"));
         }
-        match guard::connect(&packet[header.header_len..])? {
+        let guarded = guard::connect(&packet[header.header_len..])?;
+        match guarded.version {
             Version::V3 => match decode_v3(packet)? {
                 v3::Packet::Connect(connect) => Ok(from_v3(*connect)),
                 _ => Err(DecodeError::Protocol("the first packet is not CONNECT")),
             },
-            Version::V5 => match decode_v5(packet)? {
-                v5::Packet::Connect(connect) => from_v5(*connect),
-                _ => Err(DecodeError::Protocol("the first packet is not CONNECT")),
-            },
+            Version::V5 => {
+                // The codec refuses an empty client identifier without a clean start, which version 5
+                // allows: it is shown another flag.
+                let mut shown = packet.to_vec();
+                if let Some(flags) = shown.get_mut(header.header_len + guard::FLAGS_AT) {
+                    *flags |= guard::CLEAN_START;
+                }
+                match decode_v5(&shown)? {
+                    v5::Packet::Connect(connect) => from_v5(*connect, guarded.clean_start),
+                    _ => Err(DecodeError::Protocol("the first packet is not CONNECT")),
+                }
+            }
         }
+    }
+
+    /// Which version a packet that could not be read says it is of, if it is one served here.
+    #[must_use]
+    pub fn claimed_version(header: Header, packet: &[u8]) -> Option<Version> {
+        guard::version(&mut super::frame::Cursor::new(&packet[header.header_len..])).ok()
     }
 }
 
@@ -179,7 +190,9 @@ impl<'a> Packet<'a> {
     pub fn decode(version: Version, header: Header, packet: &'a [u8]) -> Result<Self, DecodeError> {
         let body = &packet[header.header_len..];
         match (header.first, body) {
-            (0x30..=0x3f, _) => return Publish::decode(version, header.first, body).map(Self::Publish),
+            (0x30..=0x3f, _) => {
+                return Publish::decode(version, header.first, body).map(Self::Publish);
+            }
             (0x40, _) => return ack(version, body).map(Self::PubAck),
             (0x50, _) => return ack(version, body).map(Self::PubRec),
             (0x62, _) => return ack(version, body).map(Self::PubRel),
@@ -255,9 +268,9 @@ impl<'a> Packet<'a> {
                         },
                     })
                     .collect();
-                let shared_without_local = filters.iter().any(|filter| {
-                    filter.options.no_local && filter.filter.starts_with("$share/")
-                });
+                let shared_without_local = filters
+                    .iter()
+                    .any(|filter| filter.options.no_local && filter.filter.starts_with("$share/"));
                 if shared_without_local {
                     return Err(DecodeError::Protocol("no local on a shared subscription"));
                 }
@@ -307,7 +320,11 @@ fn ack(version: Version, body: &[u8]) -> Result<Ack, DecodeError> {
                         properties.text()?;
                         properties.text()?;
                     }
-                    _ => return Err(DecodeError::Malformed("a property that does not exist here")),
+                    _ => {
+                        return Err(DecodeError::Malformed(
+                            "a property that does not exist here",
+                        ));
+                    }
                 }
             }
         }
@@ -360,28 +377,28 @@ fn from_v3(connect: v3::Connect) -> Connect {
         receive_max: u16::MAX,
         max_packet_size: None,
         topic_alias_max: 0,
-        problem_info: false,
-        response_info: false,
         auth_method: None,
     }
 }
 
-fn from_v5(connect: v5::Connect) -> Result<Connect, DecodeError> {
+fn from_v5(connect: v5::Connect, clean_start: bool) -> Result<Connect, DecodeError> {
     if connect.auth_method.is_none() && connect.auth_data.is_some() {
-        return Err(DecodeError::Protocol("authentication data without a method"));
+        return Err(DecodeError::Protocol(
+            "authentication data without a method",
+        ));
     }
     Ok(Connect {
         version: Version::V5,
-        clean_start: connect.clean_start,
+        clean_start,
         keep_alive: connect.keep_alive,
         session_expiry: connect.session_expiry_interval_secs,
         client_id: connect.client_id.to_string(),
         will: connect.last_will.map(will_from_v5).transpose()?,
-        receive_max: connect.receive_max.map_or(u16::MAX, std::num::NonZeroU16::get),
+        receive_max: connect
+            .receive_max
+            .map_or(u16::MAX, std::num::NonZeroU16::get),
         max_packet_size: connect.max_packet_size.map(std::num::NonZeroU32::get),
         topic_alias_max: connect.topic_alias_max,
-        problem_info: connect.request_problem_info,
-        response_info: connect.request_response_info,
         auth_method: connect.auth_method.map(|method| method.to_string()),
     })
 }

@@ -52,7 +52,9 @@ impl<'a> Publish<'a> {
             return Err(DecodeError::Malformed("quality of service 3"));
         }
         if dup && qos == 0 {
-            return Err(DecodeError::Malformed("a duplicate of quality of service 0"));
+            return Err(DecodeError::Malformed(
+                "a duplicate of quality of service 0",
+            ));
         }
         let mut cursor = Cursor::new(body);
         let topic = cursor.text()?;
@@ -105,7 +107,9 @@ impl<'a> Publish<'a> {
             let travels_on = match id {
                 PAYLOAD_FORMAT => {
                     if cursor.u8()? > 1 {
-                        return Err(DecodeError::Malformed("a payload format that does not exist"));
+                        return Err(DecodeError::Malformed(
+                            "a payload format that does not exist",
+                        ));
                     }
                     true
                 }
@@ -137,9 +141,15 @@ impl<'a> Publish<'a> {
                     false
                 }
                 SUBSCRIPTION_ID => {
-                    return Err(DecodeError::Protocol("a subscription identifier from a client"));
+                    return Err(DecodeError::Protocol(
+                        "a subscription identifier from a client",
+                    ));
                 }
-                _ => return Err(DecodeError::Malformed("a property that does not exist here")),
+                _ => {
+                    return Err(DecodeError::Malformed(
+                        "a property that does not exist here",
+                    ));
+                }
             };
             let this = &before[..before.len() - cursor.rest().len()];
             match (&mut kept, travels_on) {
@@ -190,10 +200,7 @@ impl Outgoing<'_> {
             .iter()
             .map(|id| 1 + varint_len(*id as usize))
             .sum();
-        self.properties.len()
-            + ids
-            + self.alias.map_or(0, |_| 3)
-            + self.expiry.map_or(0, |_| 5)
+        self.properties.len() + ids + self.alias.map_or(0, |_| 3) + self.expiry.map_or(0, |_| 5)
     }
 
     fn remaining_len(&self, property_len: usize) -> usize {
@@ -217,9 +224,7 @@ impl Outgoing<'_> {
         let property_len = self.property_len();
         let remaining = self.remaining_len(property_len);
         out.reserve(5 + remaining);
-        out.push(
-            0x30 | u8::from(self.dup) << 3 | self.qos << 1 | u8::from(self.retain),
-        );
+        out.push(0x30 | u8::from(self.dup) << 3 | self.qos << 1 | u8::from(self.retain));
         put_varint(out, remaining);
         out.extend_from_slice(&(self.topic.len() as u16).to_be_bytes());
         out.extend_from_slice(self.topic.as_bytes());
@@ -254,7 +259,8 @@ pub struct PropertyWriter(Vec<u8>);
 impl PropertyWriter {
     /// Whether the payload is UTF-8 text.
     pub fn payload_format(&mut self, is_utf8: bool) {
-        self.0.extend_from_slice(&[PAYLOAD_FORMAT, u8::from(is_utf8)]);
+        self.0
+            .extend_from_slice(&[PAYLOAD_FORMAT, u8::from(is_utf8)]);
     }
 
     /// What the payload is.

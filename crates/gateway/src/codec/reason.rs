@@ -2,8 +2,6 @@
 
 /// Done, granted, or a normal end.
 pub const SUCCESS: u8 = 0x00;
-/// The client ends its session and wants its Will published all the same.
-pub const DISCONNECT_WITH_WILL: u8 = 0x04;
 /// A message was accepted and nobody is subscribed to it.
 pub const NO_MATCHING_SUBSCRIBERS: u8 = 0x10;
 /// There was no such subscription.
@@ -14,8 +12,6 @@ pub const UNSPECIFIED: u8 = 0x80;
 pub const MALFORMED: u8 = 0x81;
 /// The packet does not fit here or now.
 pub const PROTOCOL_ERROR: u8 = 0x82;
-/// Correct, but this server does not do it.
-pub const IMPLEMENTATION_SPECIFIC: u8 = 0x83;
 /// The protocol version is not served.
 pub const UNSUPPORTED_VERSION: u8 = 0x84;
 /// The client identifier is not one that this client may use.
@@ -24,8 +20,6 @@ pub const CLIENT_ID_NOT_VALID: u8 = 0x85;
 pub const NOT_AUTHORIZED: u8 = 0x87;
 /// The server cannot do its work now.
 pub const SERVER_UNAVAILABLE: u8 = 0x88;
-/// The server has too much to do.
-pub const SERVER_BUSY: u8 = 0x89;
 /// The server is going down.
 pub const SHUTTING_DOWN: u8 = 0x8B;
 /// The authentication method is not served.

@@ -7,7 +7,9 @@ use super::*;
 use crate::codec::encode::AckKind;
 
 fn header(bytes: &[u8]) -> Header {
-    Header::peek(bytes, 1 << 20).expect("a header").expect("whole")
+    Header::peek(bytes, 1 << 20)
+        .expect("a header")
+        .expect("whole")
 }
 
 fn decode(version: Version, bytes: &[u8]) -> Result<Packet<'_>, DecodeError> {
@@ -22,7 +24,10 @@ fn a_header_is_read_when_it_is_whole_and_refused_when_the_packet_is_too_large() 
     assert!(Header::peek(&[0x30, 0xff, 0xff, 0xff, 0xff], usize::MAX).is_err());
     assert_eq!(
         Header::peek(&[0x30, 99], 100),
-        Err(DecodeError::TooLarge { size: 101, max: 100 })
+        Err(DecodeError::TooLarge {
+            size: 101,
+            max: 100
+        })
     );
 }
 
@@ -35,12 +40,25 @@ fn what_a_server_may_send_is_refused_from_a_client() {
         &[0x00, 0],
         &[0xf0, 0],
     ] {
-        assert!(decode(Version::V3, bytes).is_err(), "{bytes:?} was accepted");
+        assert!(
+            decode(Version::V3, bytes).is_err(),
+            "{bytes:?} was accepted"
+        );
     }
     // Flags that must be zero or two.
-    for bytes in [&[0x80u8, 5, 0, 1, 0, 0, 0][..], &[0xc1, 0], &[0x60, 2, 0, 1]] {
-        assert!(decode(Version::V3, bytes).is_err(), "{bytes:?} was accepted");
-        assert!(decode(Version::V5, bytes).is_err(), "{bytes:?} was accepted");
+    for bytes in [
+        &[0x80u8, 5, 0, 1, 0, 0, 0][..],
+        &[0xc1, 0],
+        &[0x60, 2, 0, 1],
+    ] {
+        assert!(
+            decode(Version::V3, bytes).is_err(),
+            "{bytes:?} was accepted"
+        );
+        assert!(
+            decode(Version::V5, bytes).is_err(),
+            "{bytes:?} was accepted"
+        );
     }
 }
 
@@ -74,11 +92,15 @@ fn what_the_codec_lets_pass_is_caught() {
 
 #[test]
 fn properties_that_travel_on_are_kept_in_order_without_those_that_do_not() {
-    let body = b"\x00\x01t\x13\x26\x00\x01a\x00\x01b\x23\x00\x05\x02\x00\x00\x00\x09\x03\x00\x01cxyz";
+    let body =
+        b"\x00\x01t\x13\x26\x00\x01a\x00\x01b\x23\x00\x05\x02\x00\x00\x00\x09\x03\x00\x01cxyz";
     let publish = Publish::decode(Version::V5, 0x30, body).expect("valid");
     assert_eq!(publish.alias, Some(5));
     assert_eq!(publish.expiry, Some(9));
-    assert_eq!(publish.properties.as_ref(), b"\x26\x00\x01a\x00\x01b\x03\x00\x01c");
+    assert_eq!(
+        publish.properties.as_ref(),
+        b"\x26\x00\x01a\x00\x01b\x03\x00\x01c"
+    );
     assert_eq!(publish.payload, b"xyz");
 }
 
@@ -90,7 +112,10 @@ fn a_client_may_not_send_a_subscription_identifier_or_a_property_twice() {
         b"\x00\x00\x00",
         b"\x00\x01t\x05\x08\x00\x02a+",
     ] {
-        assert!(Publish::decode(Version::V5, 0x30, body).is_err(), "{body:?}");
+        assert!(
+            Publish::decode(Version::V5, 0x30, body).is_err(),
+            "{body:?}"
+        );
     }
 }
 
@@ -99,7 +124,6 @@ fn a_reason_string_gives_way_to_the_maximum_packet_size() {
     let encoder = Encoder {
         version: Version::V5,
         max_packet_size: 20,
-        problem_info: true,
     };
     let mut out = Vec::new();
     encoder.disconnect(&mut out, reason::NOT_AUTHORIZED, &"long ".repeat(20));
@@ -113,17 +137,13 @@ fn version_3_hears_no_reasons() {
     let encoder = Encoder {
         version: Version::V3,
         max_packet_size: u32::MAX,
-        problem_info: false,
     };
     let mut out = Vec::new();
-    encoder.ack(&mut out, AckKind::PubAck, 7, reason::NOT_AUTHORIZED);
+    encoder.ack(&mut out, AckKind::Ack, 7, reason::NOT_AUTHORIZED);
     encoder.suback(&mut out, 8, &[1, reason::NOT_AUTHORIZED]);
     encoder.unsuback(&mut out, 9, &[0x11]);
     encoder.disconnect(&mut out, reason::NOT_AUTHORIZED, "no");
-    assert_eq!(
-        out,
-        [0x40, 2, 0, 7, 0x90, 4, 0, 8, 1, 0x80, 0xb0, 2, 0, 9]
-    );
+    assert_eq!(out, [0x40, 2, 0, 7, 0x90, 4, 0, 8, 1, 0x80, 0xb0, 2, 0, 9]);
 }
 
 fn any_publish() -> impl Strategy<Value = v5::Packet> {
@@ -137,26 +157,28 @@ fn any_publish() -> impl Strategy<Value = v5::Packet> {
         proptest::collection::vec(("[a-z]{0,5}", "[a-z]{0,5}"), 0..3),
         proptest::collection::vec(any::<u8>(), 0..200),
     )
-        .prop_map(|(topic, qos, retain, alias, expiry, content, user, payload)| {
-            v5::Packet::Publish(Box::new(rmqtt_codec::types::Publish {
-                dup: false,
-                retain,
-                qos: qos.try_into().expect("0 to 2"),
-                topic: topic.into(),
-                packet_id: (qos > 0).then_some(std::num::NonZeroU16::MIN),
-                payload: payload.into(),
-                properties: Some(v5::PublishProperties {
-                    topic_alias: alias.and_then(std::num::NonZeroU16::new),
-                    message_expiry_interval: expiry.and_then(std::num::NonZeroU32::new),
-                    content_type: content.map(Into::into),
-                    user_properties: user
-                        .into_iter()
-                        .map(|(name, value)| (name.into(), value.into()))
-                        .collect(),
-                    ..v5::PublishProperties::default()
-                }),
-            }))
-        })
+        .prop_map(
+            |(topic, qos, retain, alias, expiry, content, user, payload)| {
+                v5::Packet::Publish(Box::new(rmqtt_codec::types::Publish {
+                    dup: false,
+                    retain,
+                    qos: qos.try_into().expect("0 to 2"),
+                    topic: topic.into(),
+                    packet_id: (qos > 0).then_some(std::num::NonZeroU16::MIN),
+                    payload: payload.into(),
+                    properties: Some(v5::PublishProperties {
+                        topic_alias: alias.and_then(std::num::NonZeroU16::new),
+                        message_expiry_interval: expiry.and_then(std::num::NonZeroU32::new),
+                        content_type: content.map(Into::into),
+                        user_properties: user
+                            .into_iter()
+                            .map(|(name, value)| (name.into(), value.into()))
+                            .collect(),
+                        ..v5::PublishProperties::default()
+                    }),
+                }))
+            },
+        )
 }
 
 proptest! {
@@ -218,13 +240,13 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] = with;
         bytes.truncate(cut.max(2));
-        if let Ok(Some(header)) = Header::peek(&bytes, 1 << 16) {
-            if header.total_len <= bytes.len() {
-                let packet = &bytes[..header.total_len];
-                let _ = Connect::decode(header, packet);
-                let _ = Packet::decode(Version::V3, header, packet);
-                let _ = Packet::decode(Version::V5, header, packet);
-            }
+        if let Ok(Some(header)) = Header::peek(&bytes, 1 << 16)
+            && header.total_len <= bytes.len()
+        {
+            let packet = &bytes[..header.total_len];
+            let _ = Connect::decode(header, packet);
+            let _ = Packet::decode(Version::V3, header, packet);
+            let _ = Packet::decode(Version::V5, header, packet);
         }
     }
 }

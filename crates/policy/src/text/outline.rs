@@ -1,7 +1,8 @@
 //! The outline of a policy text, read before Cedar reads it. Cedar's parser and everything after it
 //! recurse as deep as an expression nests, so a hostile text could overflow the stack, which no error
 //! handling survives. The outline counts, without recursion, what makes an expression deep: brackets
-//! that stand in brackets, and operators (`a || b || c` nests once an operator).
+//! that stand in brackets, and operators (`a || b || c` and `a["x"]["y"]` nest once an operator). What
+//! passes is read on a deep stack, where it is measured exactly.
 
 use cedar_policy::Policy;
 
@@ -41,7 +42,7 @@ impl Outline {
                     }
                     match byte {
                         b'"' => rest = skip_string(rest, &mut line),
-                        b'(' | b'[' | b'{' => brackets += 1,
+                        b'(' | b'[' | b'{' => (brackets, operators) = (brackets + 1, operators + 1),
                         b')' | b']' | b'}' => brackets = brackets.saturating_sub(1),
                         b',' | b':' | b'@' => {}
                         byte if byte.is_ascii_alphanumeric() || byte == b'_' => {

@@ -1,0 +1,127 @@
+//! What is sent once a change is durable, and not before.
+
+use std::{collections::VecDeque, task::Poll};
+
+use super::{Connection, Turn};
+use crate::{codec::encode::AckKind, session::Engine};
+
+/// A packet that is sent once a change is durable.
+#[derive(Debug)]
+pub(super) enum Gated {
+    Ack(AckKind, u16, u8),
+    SubAck(u16, Vec<u8>),
+    UnsubAck(u16, Vec<u8>),
+    /// The message that is in flight under this identifier.
+    Publish(u16),
+}
+
+/// Packets that wait, in order, each with the change that it waits for.
+#[derive(Debug, Default)]
+pub(super) struct Gates {
+    queue: VecDeque<(u64, Gated)>,
+    /// How many of them acknowledge a message of quality of service 1.
+    acks: usize,
+    /// How many of them are messages.
+    publishes: usize,
+    /// The change that the connection asked to be woken for.
+    awaited: u64,
+}
+
+impl Gates {
+    /// How many packets wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many messages of quality of service 1 wait for their acknowledgement.
+    pub(super) fn acks(&self) -> usize {
+        self.acks
+    }
+
+    /// Whether a message waits, so that later ones have to wait behind it.
+    pub(super) fn hold_messages(&self) -> bool {
+        self.publishes > 0
+    }
+
+    /// The change that the last packet waits for.
+    pub(super) fn last(&self) -> u64 {
+        self.queue.back().map_or(0, |(number, _)| *number)
+    }
+
+    fn push(&mut self, number: u64, gated: Gated) {
+        self.count(&gated, usize::wrapping_add);
+        self.queue.push_back((number.max(self.last()), gated));
+    }
+
+    fn pop_if(&mut self, is_durable: impl Fn(u64) -> bool) -> Option<Gated> {
+        let (_, gated) = self.queue.pop_front_if(|(number, _)| is_durable(*number))?;
+        self.count(&gated, usize::wrapping_sub);
+        if self.queue.is_empty() && self.queue.capacity() > 64 {
+            self.queue = VecDeque::new();
+        }
+        Some(gated)
+    }
+
+    fn count(&mut self, gated: &Gated, step: impl Fn(usize, usize) -> usize) {
+        match gated {
+            Gated::Ack(AckKind::Ack, ..) => self.acks = step(self.acks, 1),
+            Gated::Publish(_) => self.publishes = step(self.publishes, 1),
+            _ => {}
+        }
+    }
+}
+
+impl Connection {
+    /// Sends what waited for changes that are durable now.
+    pub(super) fn open_gates(&mut self, turn: &mut Turn<'_, '_>, engine: &mut Engine) {
+        if self.gates.len() == 0 {
+            return;
+        }
+        let broker = self.broker.clone();
+        let is_durable = |number| broker.persister.is_durable(number);
+        while let Some(gated) = self.gates.pop_if(is_durable) {
+            self.let_through(turn, engine, gated);
+        }
+    }
+
+    /// Asks to be woken when the first of what waits may be sent.
+    pub(super) fn watch_gates(&mut self, turn: &mut Turn<'_, '_>) {
+        let Some((number, _)) = self.gates.queue.front() else {
+            return;
+        };
+        if self.gates.awaited == *number {
+            return;
+        }
+        let waker = turn.cx.waker();
+        match self.broker.persister.poll_durable(*number, waker) {
+            Poll::Ready(()) => waker.wake_by_ref(),
+            Poll::Pending => self.gates.awaited = *number,
+        }
+    }
+
+    /// Sends a packet once the change of this number is durable, and after those before it.
+    pub(super) fn gate(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        engine: &mut Engine,
+        number: u64,
+        gated: Gated,
+    ) {
+        let is_open = number == 0 || self.broker.persister.is_durable(number);
+        if self.gates.len() == 0 && is_open {
+            self.let_through(turn, engine, gated);
+        } else {
+            self.gates.push(number, gated);
+        }
+    }
+
+    fn let_through(&mut self, turn: &mut Turn<'_, '_>, engine: &mut Engine, gated: Gated) {
+        let out = &mut turn.scratch.plain_out;
+        match gated {
+            Gated::Ack(kind, packet_id, reason) => self.encoder.ack(out, kind, packet_id, reason),
+            Gated::SubAck(packet_id, reasons) => self.encoder.suback(out, packet_id, &reasons),
+            Gated::UnsubAck(packet_id, reasons) => self.encoder.unsuback(out, packet_id, &reasons),
+            Gated::Publish(packet_id) => self.put_in_flight(turn, engine, packet_id),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Messages from the client.
+
+use std::sync::atomic::Ordering;
+
+use palisade_core::{Decision, Request, SessionEnd, Topic};
+use tokio::time::Instant;
+
+use super::{Connection, Ending, Gated, LONGEST_STALL, Turn, aliases::AliasError, routes::Known};
+use crate::{
+    broker::{Broker, Distributed},
+    codec::{Publish, Version, encode::AckKind, reason},
+    message::{Manner, Message, after},
+    persist::Op,
+    session::Engine,
+};
+
+/// What became of a message from the client.
+enum Taken {
+    /// It is on its way, durable after the change of this number.
+    Accepted { durable_after: u64, reason: u8 },
+    /// It goes nowhere.
+    Refused(u8),
+}
+
+impl Connection {
+    pub(super) fn on_publish(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        engine: &mut Engine,
+        publish: &Publish<'_>,
+    ) -> Result<(), Ending> {
+        self.charge(1, publish.topic.len() + publish.payload.len());
+        if publish.qos > 0 {
+            self.check_receive_maximum(engine, publish)?;
+            if publish.qos == 2 && engine.has_received(publish.packet_id) {
+                // A duplicate: it was taken before, and PUBREC goes out after the first one's.
+                let gated = Gated::Ack(AckKind::Rec, publish.packet_id, reason::SUCCESS);
+                let number = self.gates.last();
+                self.gate(turn, engine, number, gated);
+                return Ok(());
+            }
+            if self.broker.persister.is_failing() {
+                return self.refuse_for_now(turn, engine, publish);
+            }
+        }
+        let known = self.find_routes(publish)?;
+        let broker = self.broker.clone();
+        // Were the message durable and its identifier not, a duplicate would be taken for new.
+        let is_exact = publish.qos == 2 && engine.expiry > 0;
+        let _as_one = is_exact.then(|| broker.persister.together());
+        let taken = self.take(turn, &known, publish);
+        self.acknowledge(turn, engine, publish, &taken);
+        Ok(())
+    }
+
+    /// Counts against the rate of the principal; in excess of it nothing is read for a while.
+    pub(super) fn charge(&mut self, messages: usize, bytes: usize) {
+        let now = self.broker.limits.now();
+        if let Err(wait) = self.usage.publish(now, messages, bytes) {
+            self.paused_until = Some(Instant::now() + wait);
+            self.broker.stats.throttled.fetch_add(1, Ordering::Relaxed);
+            self.broker
+                .notices
+                .exceeded(&self.session.principal, "publish_rate");
+        }
+    }
+
+    fn check_receive_maximum(&self, engine: &Engine, publish: &Publish<'_>) -> Result<(), Ending> {
+        let unacknowledged = engine.received_len() + self.gates.acks();
+        let is_duplicate = publish.qos == 2 && engine.has_received(publish.packet_id);
+        let is_exceeded = unacknowledged >= usize::from(self.broker.config.receive_maximum);
+        if self.version() == Version::V5 && is_exceeded && !is_duplicate {
+            return Err(Ending::told(
+                SessionEnd::ProtocolError,
+                reason::RECEIVE_MAXIMUM_EXCEEDED,
+                "more messages in flight than the server's receive maximum",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What cannot be made durable is refused, not acknowledged.
+    fn refuse_for_now(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        engine: &mut Engine,
+        publish: &Publish<'_>,
+    ) -> Result<(), Ending> {
+        if self.version() == Version::V3 {
+            return Err(Ending::silent(SessionEnd::LimitExceeded));
+        }
+        let taken = Taken::Refused(reason::UNSPECIFIED);
+        self.acknowledge(turn, engine, publish, &taken);
+        Ok(())
+    }
+
+    fn find_routes(&mut self, publish: &Publish<'_>) -> Result<Known, Ending> {
+        let invalid = |_| Ending::protocol(reason::TOPIC_NAME_INVALID, "the topic is not valid");
+        let session = self.session.key;
+        let Some(alias) = publish.alias else {
+            return self
+                .routes
+                .find(&self.broker, publish.topic, session)
+                .map_err(invalid);
+        };
+        let bad_alias = |error: AliasError| match error {
+            AliasError::OutOfRange => Ending::protocol(
+                reason::TOPIC_ALIAS_INVALID,
+                "the topic alias is out of range",
+            ),
+            AliasError::Unknown => {
+                Ending::protocol(reason::PROTOCOL_ERROR, "the topic alias was not set")
+            }
+        };
+        self.aliases_in.check(alias).map_err(bad_alias)?;
+        if publish.topic.is_empty() {
+            let topic = self.aliases_in.get(alias).map_err(bad_alias)?;
+            return self
+                .routes
+                .find(&self.broker, topic.as_str(), session)
+                .map_err(invalid);
+        }
+        let known = self
+            .routes
+            .find(&self.broker, publish.topic, session)
+            .map_err(invalid)?;
+        self.aliases_in.set(alias, known.topic.clone());
+        Ok(known)
+    }
+
+    fn take(&mut self, turn: &mut Turn<'_, '_>, known: &Known, publish: &Publish<'_>) -> Taken {
+        let topic = known.topic.as_topic();
+        if !self.is_allowed_to_publish(topic, publish) {
+            return Taken::Refused(reason::NOT_AUTHORIZED);
+        }
+        self.counted.messages_in += 1;
+        self.counted.bytes_in += publish.payload.len() as u64;
+        if known.routes.is_empty() && !publish.retain {
+            return Taken::Accepted {
+                durable_after: 0,
+                reason: reason::NO_MATCHING_SUBSCRIBERS,
+            };
+        }
+        let manner = Manner {
+            qos: publish.qos,
+            retain: publish.retain,
+            expires: publish.expiry.map(|seconds| after(turn.now, seconds)),
+        };
+        let message = Message::new(
+            known.topic.clone(),
+            manner,
+            &publish.properties,
+            publish.payload,
+        );
+        let mut retained_after = 0;
+        if publish.retain {
+            match self.broker.retain(&message) {
+                Some(number) => retained_after = number,
+                None => {
+                    self.broker
+                        .notices
+                        .exceeded(&self.session.principal, "retained");
+                    return Taken::Refused(reason::QUOTA_EXCEEDED);
+                }
+            }
+        }
+        let Distributed {
+            durable_after,
+            receivers,
+            congested,
+        } = self
+            .broker
+            .distribute(&known.routes, &message, &mut turn.wakes);
+        // A connection that waits for itself would never read its own acknowledgements.
+        if let Some(slow) = congested.filter(|slow| slow.key != self.session.key) {
+            self.waiting_for = Some((slow, Instant::now() + LONGEST_STALL));
+        }
+        Taken::Accepted {
+            durable_after: durable_after.max(retained_after),
+            reason: if receivers == 0 {
+                reason::NO_MATCHING_SUBSCRIBERS
+            } else {
+                reason::SUCCESS
+            },
+        }
+    }
+
+    fn is_allowed_to_publish(&mut self, topic: Topic<'_>, publish: &Publish<'_>) -> bool {
+        if Broker::is_reserved(topic) {
+            let subject = self.access.subject();
+            self.broker.denied_reserved(subject, self.source, topic);
+            return false;
+        }
+        let request = Request::Publish {
+            topic,
+            qos: publish.qos,
+            retain: publish.retain,
+            size: publish.payload.len(),
+        };
+        match self.access.decide(&request) {
+            Decision::Allow => true,
+            Decision::Deny(reason) => {
+                let subject = self.access.subject();
+                self.broker.denied(subject, self.source, &request, reason);
+                false
+            }
+        }
+    }
+
+    fn acknowledge(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        engine: &mut Engine,
+        publish: &Publish<'_>,
+        taken: &Taken,
+    ) {
+        let kind = match publish.qos {
+            0 => return,
+            1 => AckKind::Ack,
+            _ => AckKind::Rec,
+        };
+        let packet_id = publish.packet_id;
+        let (mut number, reason) = match *taken {
+            Taken::Accepted {
+                durable_after,
+                reason,
+            } => (durable_after, reason),
+            // Version 3.1.1 knows no refusal: its client would send the message for ever (section
+            // 3.3.5 leaves this or closing the connection).
+            Taken::Refused(reason) => (0, reason),
+        };
+        let is_kept = kind == AckKind::Rec && (reason < 0x80 || self.version() == Version::V3);
+        if is_kept {
+            engine.on_publish2(packet_id);
+            if engine.expiry > 0 {
+                let op = Op::PutReceived(self.session.name.clone(), packet_id);
+                number = number.max(self.broker.persister.submit(op));
+            }
+        }
+        self.gate(turn, engine, number, Gated::Ack(kind, packet_id, reason));
+    }
+}

@@ -1,0 +1,275 @@
+//! The gateway as others hold it: opened, run, asked, and told to close sessions.
+
+mod listen;
+mod sessions;
+mod status;
+mod submit;
+mod watch;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use palisade_bus::SharedBus;
+use palisade_core::{Clock, Principal, port::Journal};
+use palisade_identity::Identity;
+use palisade_policy::Pdp;
+use palisade_store::Store;
+use parking_lot::Mutex;
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use sessions::SessionInfo;
+pub use submit::{Submission, SubmitError, Submitted};
+
+use crate::{
+    broker::{Broker, GatewayStats},
+    config::{ConfigError, GatewayConfig},
+    connection::Entrance,
+    persist::LoadError,
+    session::Close,
+};
+use listen::{Hall, Listener};
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// How it is set up.
+    pub config: GatewayConfig,
+    /// Who decides.
+    pub pdp: Arc<Pdp>,
+    /// Who says whose a certificate is.
+    pub identity: Arc<Identity>,
+    /// Where sessions, what waits for them and retained messages are kept.
+    pub store: Store,
+    /// Where admissions and denials are written down.
+    pub journal: Arc<dyn Journal>,
+    /// Where changes are heard of.
+    pub bus: SharedBus,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why the gateway cannot be opened, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The configuration is unsafe or cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address cannot be listened on.
+    #[error("the gateway cannot listen on {address}: {source}; is another program using it?")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What survived the last stop cannot be read back.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// TLS cannot be set up.
+    #[error("tls cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// A part of the gateway ended before it was told to.
+    #[error("a part of the gateway stopped by itself; the log says more")]
+    Stopped,
+}
+
+/// The MQTT door.
+pub struct Gateway {
+    broker: Arc<Broker>,
+    store: Store,
+    bus: SharedBus,
+    /// Until the gateway runs.
+    listeners: Mutex<Vec<Listener>>,
+    local_addrs: Vec<SocketAddr>,
+    insecure_addr: Option<SocketAddr>,
+}
+
+/// How often a shutdown looks for connections that came in at the last moment.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
+impl Gateway {
+    /// Binds the listeners (port 0 takes any free port) and brings back the sessions that survived.
+    /// Nobody is served before [`Gateway::run`].
+    ///
+    /// # Errors
+    /// When the configuration is refused, an address cannot be listened on, or the store fails.
+    pub async fn open(parts: GatewayParts) -> Result<Arc<Self>, GatewayError> {
+        let config = parts.config;
+        config.check()?;
+        let entrance = Entrance::Tls(listen::tls(&parts.identity)?);
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            listeners.push(Listener::bind(*address, entrance.clone())?);
+        }
+        let local_addrs = listeners.iter().map(|listener| listener.address).collect();
+        let insecure = match (config.insecure_loopback, &config.insecure_principal) {
+            (Some(address), Some(service)) => {
+                let entrance = Entrance::Insecure(Principal::from(service.clone()));
+                tracing::warn!(%address, %service, "whoever reaches this address acts as this service");
+                Some(Listener::bind(address, entrance)?)
+            }
+            _ => None,
+        };
+        let insecure_addr = insecure.as_ref().map(|listener| listener.address);
+        listeners.extend(insecure);
+        let broker = Broker::new(
+            config,
+            parts.pdp,
+            parts.identity,
+            parts.journal,
+            parts.clock,
+        );
+        broker.restore(&parts.store).await?;
+        Ok(Arc::new(Self {
+            broker: Arc::new(broker),
+            store: parts.store,
+            bus: parts.bus,
+            listeners: Mutex::new(listeners),
+            local_addrs,
+            insecure_addr,
+        }))
+    }
+
+    /// Where devices and services connect.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.local_addrs.clone()
+    }
+
+    /// Where clients without TLS connect, if that is configured.
+    #[must_use]
+    pub fn insecure_addr(&self) -> Option<SocketAddr> {
+        self.insecure_addr
+    }
+
+    /// Serves until cancelled; then tells every client, waits for connections to end, and writes down
+    /// what is left.
+    ///
+    /// # Errors
+    /// When a part of the gateway stopped by itself.
+    pub async fn run(self: Arc<Self>, cancel: CancellationToken) -> Result<(), GatewayError> {
+        // Each outlives the one before: the doors, those who work for sessions, the way to the disk.
+        let (doors, work, disk) = (
+            cancel.child_token(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let mut parts = JoinSet::new();
+        let persister = self.broker.persister.clone();
+        let writer = tokio::spawn(persister.run(self.store.clone(), disk.clone()));
+        self.begin_work(&mut parts, &work);
+        let hall = Hall {
+            broker: self.broker.clone(),
+            places: Arc::new(Semaphore::new(self.broker.config.max_connections)),
+            connections: TaskTracker::new(),
+            cancel: doors.clone(),
+        };
+        for listener in std::mem::take(&mut *self.listeners.lock()) {
+            parts.spawn(listener.serve(hall.clone()));
+        }
+        let result = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ok(()),
+            Some(_) = parts.join_next() => Err(GatewayError::Stopped),
+        };
+        doors.cancel();
+        self.drain(&hall.connections).await;
+        work.cancel();
+        while parts.join_next().await.is_some() {}
+        disk.cancel();
+        let _ = writer.await;
+        result
+    }
+
+    fn begin_work(&self, parts: &mut JoinSet<()>, work: &CancellationToken) {
+        let broker = &self.broker;
+        let (of_notices, of_sessions) = (broker.clone(), broker.clone());
+        let token = work.clone();
+        parts.spawn(async move { of_notices.notices.run(token).await });
+        let token = work.clone();
+        parts.spawn(async move { of_sessions.look_after_sessions(token).await });
+        parts.spawn(watch::watch(
+            broker.clone(),
+            self.bus.changes(),
+            work.clone(),
+        ));
+        if broker.config.status_interval_s > 0 {
+            let every = Duration::from_secs(broker.config.status_interval_s);
+            parts.spawn(status::publish(broker.clone(), every, work.clone()));
+        }
+    }
+
+    async fn drain(&self, connections: &TaskTracker) {
+        let patience = Duration::from_secs(self.broker.config.drain_timeout_s);
+        let end = Instant::now() + patience;
+        connections.close();
+        loop {
+            for session in self.broker.registry.all() {
+                session.close(Close::Shutdown);
+            }
+            if timeout(LAST_CALL, connections.wait()).await.is_ok() {
+                return;
+            }
+            if Instant::now() >= end {
+                let left = connections.len();
+                tracing::warn!(left, "connections did not end in time");
+                return;
+            }
+        }
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn stats(&self) -> GatewayStats {
+        self.broker.stats()
+    }
+
+    /// Up to `limit` sessions whose name comes after `after`, in order of names.
+    #[must_use]
+    pub fn sessions(&self, after: Option<&str>, limit: usize) -> Vec<SessionInfo> {
+        sessions::describe(self.broker.registry.page(after, limit))
+    }
+
+    /// All sessions of a principal.
+    #[must_use]
+    pub fn sessions_of(&self, principal: &Principal) -> Vec<SessionInfo> {
+        sessions::describe(self.broker.registry.of(principal))
+    }
+
+    /// Closes the connections of a principal (reason code 0x98) and says how many there were. Its
+    /// sessions stay as long as they would had the connections broken.
+    pub fn close_sessions(&self, principal: &Principal) -> usize {
+        sessions::close(&self.broker.registry.of(principal))
+    }
+
+    /// Publishes on behalf of a principal that a door has authenticated. Policy is asked as for a PUBLISH
+    /// packet; the message is durable when this returns `Ok`.
+    ///
+    /// # Errors
+    /// When policy says no, the topic or the message is not valid, the principal is not known, or the
+    /// message cannot be made durable now.
+    pub async fn publish(
+        &self,
+        principal: &Principal,
+        source: IpAddr,
+        message: Submission,
+    ) -> Result<Submitted, SubmitError> {
+        submit::submit(&self.broker, principal, source, message).await
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("broker", &self.broker)
+            .finish_non_exhaustive()
+    }
+}

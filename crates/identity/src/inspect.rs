@@ -1,0 +1,53 @@
+//! Looking at the authority's own certificates without opening it.
+
+use palisade_core::Timestamp;
+use palisade_store::Store;
+
+use crate::{
+    Identity, IdentityError,
+    authority::{CURRENT_ISSUER, ISSUER_PREFIX, ROOT, parse, timestamp},
+};
+
+/// A certificate of the authority itself, as a database holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaCertificate {
+    /// `root`, or `issuer` and its name.
+    pub name: String,
+    /// From when it is valid.
+    pub not_before: Timestamp,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+}
+
+impl Identity {
+    /// The root's certificate and that of the issuer that signs now, as far as a database has them. It
+    /// makes and changes nothing.
+    ///
+    /// # Errors
+    /// When the database fails, or a certificate cannot be read.
+    pub async fn inspect(store: &Store) -> Result<Vec<CaCertificate>, IdentityError> {
+        let settings = store.settings();
+        let mut found = Vec::new();
+        if let Some(der) = settings.get(ROOT).await? {
+            found.push(read("root".to_owned(), &der)?);
+        }
+        if let Some(id) = settings.get(CURRENT_ISSUER).await? {
+            let id = String::from_utf8_lossy(&id);
+            if let Some(der) = settings.get(&format!("{ISSUER_PREFIX}{id}")).await? {
+                found.push(read(format!("issuer {id}"), &der)?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn read(name: String, der: &[u8]) -> Result<CaCertificate, IdentityError> {
+    let what = "a certificate of the authority";
+    let certificate = parse(what, der)?;
+    let validity = certificate.validity();
+    Ok(CaCertificate {
+        name,
+        not_before: timestamp(what, validity.not_before.timestamp())?,
+        not_after: timestamp(what, validity.not_after.timestamp())?,
+    })
+}
