@@ -1,0 +1,209 @@
+//! The numbers of the server, in Prometheus' text format.
+
+use std::{
+    fmt::{Display, Write},
+    time::{Duration, Instant},
+};
+
+use palisade_core::Lifecycle;
+use palisade_gateway::GatewayStats;
+use palisade_policy::PdpStats;
+
+use super::{Operators, PATIENCE};
+
+/// How long a count of the fleet is shown before it is taken again: it reads every device.
+const FRESH: Duration = Duration::from_secs(15);
+
+/// A count of the fleet, and when it was taken.
+#[derive(Debug, Clone)]
+pub(super) struct Census {
+    taken: Instant,
+    counts: Vec<(Lifecycle, u64)>,
+}
+
+/// Text under way.
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a text does not fail.
+        let _ = writeln!(
+            self.0,
+            "# HELP palisade_{name} {help}\n# TYPE palisade_{name} {kind}"
+        );
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, "gauge", help);
+        let _ = writeln!(self.0, "palisade_{name} {value}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "counter", help);
+        let _ = writeln!(self.0, "palisade_{name} {value}");
+    }
+
+    fn labelled(&mut self, name: &str, label: &str, values: &[(&str, u64)]) {
+        for (value, count) in values {
+            let _ = writeln!(self.0, "palisade_{name}{{{label}=\"{value}\"}} {count}");
+        }
+    }
+}
+
+impl Operators {
+    /// All numbers, as they are now.
+    pub(super) async fn metrics(&self) -> String {
+        let rendered = self.render.as_ref().map(|render| render());
+        let mut page = Page(rendered.unwrap_or_default());
+        if !page.0.is_empty() && !page.0.ends_with('\n') {
+            page.0.push('\n');
+        }
+        page.head("info", "gauge", "The version of the server.");
+        page.labelled("info", "version", &[(self.version, 1)]);
+        let help = "Whether the server is ready to serve.";
+        page.gauge("ready", help, u8::from(self.is_ready()));
+        self.fleet(&mut page).await;
+        self.authority(&mut page);
+        let help = "Entries of the audit log.";
+        page.counter("ledger_entries_total", help, self.ledger.head().0);
+        decisions(&mut page, &self.pdp.stats());
+        gateway(&mut page, &self.gateway.stats());
+        page.0
+    }
+
+    async fn fleet(&self, page: &mut Page) {
+        let census = self.census().await;
+        let help = "Whether the database answers.";
+        page.gauge("store_up", help, u8::from(census.is_some()));
+        let Some(census) = census else {
+            return;
+        };
+        page.head(
+            "devices",
+            "gauge",
+            "Devices by where they stand in their life.",
+        );
+        let count = |lifecycle: Lifecycle| {
+            let found = census.counts.iter().find(|(other, _)| *other == lifecycle);
+            (lifecycle.as_str(), found.map_or(0, |(_, count)| *count))
+        };
+        page.labelled("devices", "lifecycle", &Lifecycle::ALL.map(count));
+    }
+
+    /// The last count, or a new one where that is old; of those who ask at once, one counts.
+    async fn census(&self) -> Option<Census> {
+        let mut held = self.census.lock().await;
+        let fresh = held
+            .as_ref()
+            .filter(|census| census.taken.elapsed() < FRESH);
+        if let Some(census) = fresh {
+            return Some(census.clone());
+        }
+        let devices = self.store.devices();
+        let counted = tokio::time::timeout(PATIENCE, devices.count_by_lifecycle()).await;
+        match counted {
+            Ok(Ok(counts)) => {
+                let taken = Instant::now();
+                *held = Some(Census { taken, counts });
+                held.clone()
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "devices could not be counted");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn authority(&self, page: &mut Page) {
+        let help = "When the issuer's certificate ends.";
+        let end = self.identity.issuer_not_after().as_second();
+        page.gauge("issuer_expiry_timestamp_seconds", help, end);
+        let help = "Whether the root's key is on this server.";
+        page.gauge(
+            "root_key_online",
+            help,
+            u8::from(self.identity.root_key_is_here()),
+        );
+        let counts = self.devices.counts();
+        let help = "Certificates issued at the devices' door.";
+        page.head("certificates_issued_total", "counter", help);
+        let issued = [("enrolled", counts.enrolled), ("renewed", counts.renewed)];
+        page.labelled("certificates_issued_total", "how", &issued);
+        let help = "Requests refused at the devices' door.";
+        page.counter("device_requests_refused_total", help, counts.refused);
+    }
+}
+
+fn decisions(page: &mut Page, stats: &PdpStats) {
+    let help = "Policy decisions, remembered ones included.";
+    page.head("decisions_total", "counter", help);
+    let outcomes = [("allow", stats.allowed), ("deny", stats.denied)];
+    page.labelled("decisions_total", "outcome", &outcomes);
+    let help = "Decisions asked of sessions' caches.";
+    page.head("decision_cache_total", "counter", help);
+    let found = [("hit", stats.cache_hits), ("miss", stats.cache_misses)];
+    page.labelled("decision_cache_total", "result", &found);
+}
+
+fn gateway(page: &mut Page, stats: &GatewayStats) {
+    let gauges = [
+        (
+            "connected",
+            "MQTT sessions with a connection.",
+            stats.connected,
+        ),
+        (
+            "sessions",
+            "MQTT sessions, connected or away.",
+            stats.sessions,
+        ),
+        ("subscriptions", "MQTT subscriptions.", stats.subscriptions),
+        ("retained", "Retained MQTT messages.", stats.retained),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(&format!("mqtt_{name}"), help, value);
+    }
+    let counters = [
+        (
+            "connections_accepted",
+            "MQTT connections accepted.",
+            stats.accepted,
+        ),
+        (
+            "connections_refused",
+            "MQTT connections refused.",
+            stats.refused,
+        ),
+        (
+            "requests_denied",
+            "MQTT requests that policy denied.",
+            stats.denied,
+        ),
+        (
+            "messages_dropped",
+            "MQTT messages lost for want of room.",
+            stats.dropped,
+        ),
+        (
+            "throttled",
+            "Times that an MQTT client was slowed down.",
+            stats.throttled,
+        ),
+        ("wills", "MQTT wills published.", stats.wills),
+    ];
+    for (name, help, value) in counters {
+        page.counter(&format!("mqtt_{name}_total"), help, value);
+    }
+    page.head(
+        "mqtt_messages_total",
+        "counter",
+        "MQTT messages let through.",
+    );
+    let messages = [("in", stats.messages_in), ("out", stats.messages_out)];
+    page.labelled("mqtt_messages_total", "direction", &messages);
+    let help = "Payload bytes of MQTT messages.";
+    page.head("mqtt_payload_bytes_total", "counter", help);
+    let bytes = [("in", stats.bytes_in), ("out", stats.bytes_out)];
+    page.labelled("mqtt_payload_bytes_total", "direction", &bytes);
+}

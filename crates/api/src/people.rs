@@ -1,0 +1,245 @@
+//! The door for people and programs: the REST API under `/api/v1`. A route is a line in the table of its
+//! resource; `gate` stands before each handler and `document` describes each route, both from that line.
+
+mod access;
+mod acts;
+mod api_tokens;
+mod auth;
+mod ca;
+mod ca_root;
+mod containment;
+mod denials;
+mod device_state;
+mod devices;
+mod document;
+mod errors;
+mod events;
+mod explain;
+mod extract;
+mod failures;
+mod gate;
+mod grants;
+mod import;
+mod ledger;
+mod messages;
+mod page;
+mod policy;
+mod products;
+mod replay;
+mod routes;
+mod schema;
+mod secret;
+mod services;
+mod sessions;
+pub mod setup;
+mod shadow;
+mod status;
+mod text;
+mod tokens;
+mod views;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, middleware};
+use palisade_bus::SharedBus;
+use palisade_core::{Clock, port::Journal};
+use palisade_gateway::Gateway;
+use palisade_identity::Identity;
+use palisade_ledger::Ledger;
+use palisade_policy::Pdp;
+use palisade_store::Store;
+use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use access::{EVERYTHING, Scope, Scopes};
+pub use auth::{AuthError, Authenticator, BearerTokens, Caller};
+
+use crate::problem::{Problem, ProblemKind};
+use denials::Denials;
+use routes::Routes;
+
+/// Where the OpenAPI document is.
+pub const DOCUMENT_PATH: &str = "/api/openapi.json";
+/// Streams of events at once.
+const MAX_STREAMS: usize = 64;
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long an idempotency key is remembered.
+const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the REST door is made of.
+pub struct PeopleParts {
+    /// The system of record.
+    pub store: Store,
+    /// The event backbone.
+    pub bus: SharedBus,
+    /// Where acts are written down before they are acknowledged.
+    pub journal: Arc<dyn Journal>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The certification authority.
+    pub identity: Arc<Identity>,
+    /// Who decides.
+    pub pdp: Arc<Pdp>,
+    /// The audit log.
+    pub ledger: Arc<Ledger>,
+    /// The MQTT door.
+    pub gateway: Arc<Gateway>,
+    /// The version of the server.
+    pub version: &'static str,
+}
+
+/// The REST door's state; clones share it.
+#[derive(Clone)]
+pub struct PeopleState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: PeopleParts,
+    authenticator: Arc<dyn Authenticator>,
+    setup: setup::Attempts,
+    denials: Denials,
+    writes: TaskTracker,
+    streams: Arc<Semaphore>,
+    /// One import and one verification at a time: each reads or writes the whole database.
+    import: Semaphore,
+    verification: Semaphore,
+    closing: CancellationToken,
+}
+
+impl PeopleState {
+    /// The state of a door made of these parts, open to the bearers of API tokens.
+    #[must_use]
+    pub fn new(parts: PeopleParts) -> Self {
+        let tokens = BearerTokens::new(parts.store.clone(), parts.clock.clone());
+        Self::with_authenticator(parts, Arc::new(tokens))
+    }
+
+    /// The state of a door that recognises callers in another way.
+    #[must_use]
+    pub fn with_authenticator(parts: PeopleParts, authenticator: Arc<dyn Authenticator>) -> Self {
+        let denials = Denials::new(parts.journal.clone(), parts.clock.clone());
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                authenticator,
+                setup: setup::Attempts::default(),
+                denials,
+                writes: TaskTracker::new(),
+                streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+                import: Semaphore::new(1),
+                verification: Semaphore::new(1),
+                closing: CancellationToken::new(),
+            }),
+        }
+    }
+
+    /// What runs beside requests: records counted denials, forgets old idempotency keys. When cancelled
+    /// it ends the streams of events, and returns when all writes that began have ended.
+    pub async fn run(self, cancel: CancellationToken) {
+        let mut flush = tokio::time::interval(FLUSH_EVERY);
+        let mut prune = tokio::time::interval(PRUNE_EVERY);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                _ = flush.tick() => self.inner.denials.flush(false).await,
+                _ = prune.tick() => self.prune().await,
+            }
+        }
+        self.inner.closing.cancel();
+        self.inner.writes.close();
+        self.inner.writes.wait().await;
+        self.inner.denials.flush(true).await;
+    }
+
+    async fn prune(&self) {
+        let parts = self.parts();
+        let Ok(before) = parts.clock.now().checked_sub(KEYS_LIVE) else {
+            return;
+        };
+        if let Err(error) = parts.store.idempotency().prune(before).await {
+            tracing::warn!(%error, "old idempotency keys could not be removed");
+        }
+    }
+
+    pub(crate) fn parts(&self) -> &PeopleParts {
+        &self.inner.parts
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.parts.store
+    }
+
+    pub(crate) fn authenticator(&self) -> &dyn Authenticator {
+        self.inner.authenticator.as_ref()
+    }
+
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.inner.denials
+    }
+
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.inner.closing
+    }
+
+    /// Runs a write to its end, whether or not its client waits for it.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.inner.writes.spawn(write)
+    }
+}
+
+fn routes() -> Routes {
+    setup::routes()
+        .and(status::routes())
+        .and(products::routes())
+        .and(devices::routes())
+        .and(import::routes())
+        .and(containment::routes())
+        .and(device_state::routes())
+        .and(sessions::routes())
+        .and(tokens::routes())
+        .and(api_tokens::routes())
+        .and(services::routes())
+        .and(grants::routes())
+        .and(policy::routes())
+        .and(shadow::routes())
+        .and(explain::routes())
+        .and(messages::routes())
+        .and(events::routes())
+        .and(ledger::routes())
+        .and(ca::routes())
+        .and(ca_root::routes())
+}
+
+/// The OpenAPI document of the REST door, in JSON.
+#[must_use]
+pub fn openapi() -> String {
+    let mut document = serde_json::to_value(routes().document()).unwrap_or_default();
+    // Some of its maps have no order of their own, and it is compared as text.
+    document.sort_all_objects();
+    format!("{document:#}\n")
+}
+
+/// All that the REST door serves.
+pub fn router(state: PeopleState) -> Router {
+    routes()
+        .router(&state)
+        .fallback(no_such_resource)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(state)
+        .layer(middleware::from_fn(gate::guard))
+}
+
+async fn no_such_resource() -> Problem {
+    let detail = format!("there is nothing at this path; {DOCUMENT_PATH} says what there is");
+    Problem::new(ProblemKind::NotFound, detail)
+}
+
+async fn no_such_method() -> Problem {
+    let detail = format!("this path has no such method; {DOCUMENT_PATH} says which it has");
+    Problem::new(ProblemKind::MethodNotAllowed, detail)
+}

@@ -1,0 +1,183 @@
+//! What a bearer may do. Every route but the three public ones names a scope; there is no other way to
+//! register one (see `routes`).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// A thing that a bearer may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Read the server's status.
+    StatusRead,
+    /// Read devices, products, segments and sessions.
+    DevicesRead,
+    /// Register, change and contain devices.
+    DevicesWrite,
+    /// Read enrolment tokens (never their secrets).
+    TokensRead,
+    /// Make and revoke enrolment tokens.
+    TokensWrite,
+    /// Read services.
+    ServicesRead,
+    /// Make services known and issue their certificates.
+    ServicesWrite,
+    /// Read grants and policies, and try them out.
+    PolicyRead,
+    /// Change grants and policies.
+    PolicyWrite,
+    /// Publish messages.
+    MessagesWrite,
+    /// Read events.
+    EventsRead,
+    /// Read, verify and export the ledger.
+    LedgerRead,
+    /// Read what the certification authority is.
+    CaRead,
+    /// Trust makers, renew the issuer, revoke certificates.
+    CaWrite,
+    /// Move the root key.
+    CaRoot,
+    /// Read, make and revoke API tokens.
+    Admin,
+}
+
+/// The scope that stands for all others.
+pub const EVERYTHING: &str = "*";
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::StatusRead,
+        Self::DevicesRead,
+        Self::DevicesWrite,
+        Self::TokensRead,
+        Self::TokensWrite,
+        Self::ServicesRead,
+        Self::ServicesWrite,
+        Self::PolicyRead,
+        Self::PolicyWrite,
+        Self::MessagesWrite,
+        Self::EventsRead,
+        Self::LedgerRead,
+        Self::CaRead,
+        Self::CaWrite,
+        Self::CaRoot,
+        Self::Admin,
+    ];
+
+    /// Its name in tokens and in the OpenAPI document.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StatusRead => "status:read",
+            Self::DevicesRead => "devices:read",
+            Self::DevicesWrite => "devices:write",
+            Self::TokensRead => "tokens:read",
+            Self::TokensWrite => "tokens:write",
+            Self::ServicesRead => "services:read",
+            Self::ServicesWrite => "services:write",
+            Self::PolicyRead => "policy:read",
+            Self::PolicyWrite => "policy:write",
+            Self::MessagesWrite => "messages:write",
+            Self::EventsRead => "events:read",
+            Self::LedgerRead => "ledger:read",
+            Self::CaRead => "ca:read",
+            Self::CaWrite => "ca:write",
+            Self::CaRoot => "ca:root",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Reads the name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// What a bearer may do: some scopes, or all there are and will be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Vec<String>", from = "Vec<String>")]
+pub struct Scopes {
+    everything: bool,
+    named: BTreeSet<Scope>,
+}
+
+impl Scopes {
+    /// Those named; names that this version does not know allow nothing.
+    #[must_use]
+    pub fn of(names: &[String]) -> Self {
+        Self {
+            everything: names.iter().any(|name| name == EVERYTHING),
+            named: names.iter().filter_map(|name| Scope::parse(name)).collect(),
+        }
+    }
+
+    /// Whether `scope` is one of them.
+    #[must_use]
+    pub fn allow(&self, scope: Scope) -> bool {
+        self.everything || self.named.contains(&scope)
+    }
+
+    /// Whether all of `other` are among them.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        self.everything || (!other.everything && other.named.is_subset(&self.named))
+    }
+}
+
+impl From<Scopes> for Vec<String> {
+    fn from(scopes: Scopes) -> Self {
+        let everything = scopes.everything.then(|| EVERYTHING.to_owned());
+        let named = scopes.named.iter().map(|scope| scope.as_str().to_owned());
+        everything.into_iter().chain(named).collect()
+    }
+}
+
+impl From<Vec<String>> for Scopes {
+    fn from(names: Vec<String>) -> Self {
+        Self::of(&names)
+    }
+}
+
+/// What a route asks of whoever comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing.
+    Public,
+    /// A secret in the body, which the handler sees to.
+    Body,
+    /// Any valid token.
+    Token,
+    /// A token with this scope.
+    Scoped(Scope),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(names: &[&str]) -> Scopes {
+        Scopes::of(
+            &names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn a_bearer_cannot_hand_on_what_it_does_not_have() {
+        assert!(of(&["*"]).cover(&of(&["*"])));
+        assert!(of(&["admin", "ca:read"]).cover(&of(&["ca:read"])));
+        assert!(!of(&["admin", "ca:read"]).cover(&of(&["ca:read", "ca:root"])));
+        assert!(!of(&["admin"]).cover(&of(&["*"])));
+    }
+
+    #[test]
+    fn an_unknown_scope_allows_nothing() {
+        let scopes = of(&["devices:everything", "Admin", ""]);
+        assert!(Scope::ALL.into_iter().all(|scope| !scopes.allow(scope)));
+    }
+}

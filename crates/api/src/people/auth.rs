@@ -1,0 +1,217 @@
+//! Who comes. Today that is the bearer of an API token; sessions of people join behind the same trait.
+
+use std::{net::IpAddr, sync::Arc};
+
+use async_trait::async_trait;
+use aws_lc_rs::hmac;
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+use palisade_core::{Actor, Clock, ServiceId, Timestamp, TokenId};
+use palisade_store::Store;
+
+use super::{access::Scopes, failures::Failures, secret};
+use crate::problem::{Problem, ProblemKind};
+
+/// The prefix of an API token's secret.
+pub(crate) const TOKEN_PREFIX: &str = "pat_";
+/// A secret is far shorter; longer ones are not even hashed.
+const MAX_CREDENTIAL: usize = 256;
+/// How often the use of a token is noted.
+const NOTE_EVERY_S: i64 = 60;
+
+/// Somebody who showed valid credentials.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The name that acts are recorded under.
+    pub name: String,
+    /// The token that was shown.
+    pub token: TokenId,
+    /// What the caller may do.
+    pub scopes: Scopes,
+    /// For which service the caller may publish.
+    pub service: Option<ServiceId>,
+    /// Until when the credentials are valid.
+    pub expires_at: Option<Timestamp>,
+    /// Seals answers that are kept for this caller's retries; derived from the credentials.
+    pub(crate) seal: ReplaySecret,
+}
+
+impl Caller {
+    /// As the ledger names the caller.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Token(self.name.clone())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Problem::internal(&"a handler asks who calls on a public route"))
+    }
+}
+
+/// What only a caller with the same credentials can derive. The server keeps a hash of the credentials
+/// that it cannot be had from.
+#[derive(Clone)]
+pub(crate) struct ReplaySecret(hmac::Key);
+
+impl ReplaySecret {
+    fn of(credential: &str) -> Self {
+        let outer = hmac::Key::new(hmac::HMAC_SHA256, credential.as_bytes());
+        let derived = hmac::sign(&outer, b"palisade replay v1");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+    }
+
+    /// A key for one purpose.
+    pub(crate) fn derive(&self, purpose: &[u8]) -> hmac::Tag {
+        hmac::sign(&self.0, purpose)
+    }
+}
+
+impl std::fmt::Debug for ReplaySecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReplaySecret(..)")
+    }
+}
+
+/// Why nobody was recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthError {
+    /// No credentials came.
+    Missing,
+    /// What came are no valid credentials.
+    Invalid(&'static str),
+    /// Too many that were not valid came from there; come back after so many seconds.
+    TooMany(u64),
+    /// Credentials cannot be checked now.
+    Unavailable(String),
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Missing => Self::new(
+                ProblemKind::Unauthorized,
+                "send an API token as `Authorization: Bearer <token>`",
+            ),
+            AuthError::Invalid(_) => Self::new(
+                ProblemKind::Unauthorized,
+                "the token is not known, was revoked, or has ended",
+            ),
+            AuthError::TooMany(seconds) => Self::new(
+                ProblemKind::TooMany,
+                "too many tokens that are not valid came from your address",
+            )
+            .retry_after(seconds),
+            AuthError::Unavailable(error) => {
+                Self::unavailable("credentials cannot be checked now; try again", &error)
+            }
+        }
+    }
+}
+
+/// Tells who comes from what a request carries.
+#[async_trait]
+pub trait Authenticator: Send + Sync + 'static {
+    /// Recognises a caller.
+    ///
+    /// # Errors
+    /// When no credentials came, they are not valid, or cannot be checked now.
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        source: Option<IpAddr>,
+    ) -> Result<Caller, AuthError>;
+}
+
+/// Recognises the bearers of API tokens (RFC 6750).
+pub struct BearerTokens {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    failures: Failures,
+}
+
+impl BearerTokens {
+    /// Recognises the bearers of tokens that the store knows.
+    #[must_use]
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            failures: Failures::default(),
+        }
+    }
+
+    fn refuse(&self, why: &'static str, source: Option<IpAddr>, now: Timestamp) -> AuthError {
+        match self.failures.note(source, now) {
+            Some(seconds) => AuthError::TooMany(seconds),
+            None => AuthError::Invalid(why),
+        }
+    }
+}
+
+#[async_trait]
+impl Authenticator for BearerTokens {
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        source: Option<IpAddr>,
+    ) -> Result<Caller, AuthError> {
+        let credential = bearer(headers)?;
+        let now = self.clock.now();
+        if credential.len() > MAX_CREDENTIAL || !credential.starts_with(TOKEN_PREFIX) {
+            return Err(self.refuse("the credential is no API token", source, now));
+        }
+        // The hash is what is looked up: how long that takes says nothing about any secret.
+        let tokens = self.store.tokens();
+        let found = tokens
+            .find_api(&secret::hash(credential))
+            .await
+            .map_err(|error| AuthError::Unavailable(error.to_string()))?;
+        let Some(token) = found else {
+            return Err(self.refuse("no such API token", source, now));
+        };
+        if token.revoked {
+            return Err(self.refuse("the API token was revoked", source, now));
+        }
+        if token.expires_at.is_some_and(|end| end <= now) {
+            return Err(self.refuse("the API token has ended", source, now));
+        }
+        let is_stale = token
+            .last_used_at
+            .is_none_or(|last| now.as_second() - last.as_second() >= NOTE_EVERY_S);
+        if is_stale && let Err(error) = tokens.touch_api(token.id, now).await {
+            tracing::warn!(%error, token = %token.id, "the use of a token could not be noted");
+        }
+        Ok(Caller {
+            name: token.name,
+            token: token.id,
+            scopes: Scopes::of(&token.scopes),
+            service: token.service,
+            expires_at: token.expires_at,
+            seal: ReplaySecret::of(credential),
+        })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (Some(value), None) => value,
+        (None, _) => return Err(AuthError::Missing),
+        // Two could mean one thing to a proxy and another here.
+        (Some(_), Some(_)) => return Err(AuthError::Invalid("several credentials")),
+    };
+    let text = value
+        .to_str()
+        .map_err(|_| AuthError::Invalid("the credential is no text"))?;
+    match text.split_once(' ') {
+        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => Ok(secret.trim()),
+        _ => Err(AuthError::Missing),
+    }
+}

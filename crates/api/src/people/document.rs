@@ -1,0 +1,203 @@
+//! What the OpenAPI document says of every route alike: its scope, and the errors that its gate and its
+//! extractors can answer with. What is particular to a route stands at its handler.
+
+use utoipa::openapi::{
+    Components, Content, Info, License, OpenApi, Paths, Ref, RefOr, Required, Response,
+    path::{Operation, ParameterBuilder, ParameterIn, PathItem},
+    schema::ObjectBuilder,
+    security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    tag::Tag,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{
+    access::Access,
+    routes::{Effect, Rule},
+};
+use crate::problem::{MEDIA_TYPE, ProblemBody, ProblemItem, ProblemKind};
+
+const BEARER: &str = "bearer";
+const TAGS: [(&str, &str); 11] = [
+    ("server", "The server itself: set-up, status, who you are."),
+    ("devices", "Devices, products and segments."),
+    (
+        "containment",
+        "What stops a device, and what lets it go on.",
+    ),
+    (
+        "tokens",
+        "Enrolment tokens for devices, API tokens for programs.",
+    ),
+    ("services", "Applications that work with devices."),
+    ("grants", "Which topics are whose."),
+    (
+        "policy",
+        "When a grant counts: Cedar policies, their versions and their trial.",
+    ),
+    ("messages", "Messages from programs that speak no MQTT."),
+    ("events", "What happened, as it happens."),
+    ("ledger", "The audit log."),
+    ("ca", "The certification authority."),
+];
+
+/// The document before any route is in it.
+pub(crate) fn head() -> OpenApi {
+    let mut info = Info::new("Palisade", env!("CARGO_PKG_VERSION"));
+    info.description = Some(
+        "The REST API of Palisade. Lists come in parts: `next` of one is `after` of the following. \
+         Writes take an `Idempotency-Key`: sent again under the same key, a write is answered as \
+         before and not done twice (for a day). Each write is an entry of the ledger before it is \
+         answered. Errors are problems (RFC 9457)."
+            .to_owned(),
+    );
+    let mut license = License::new("Apache-2.0");
+    license.identifier = Some("Apache-2.0".to_owned());
+    info.license = Some(license);
+    let mut document = OpenApi::new(info, Paths::new());
+    document.tags = Some(TAGS.iter().map(|(name, text)| tag(name, text)).collect());
+    document
+}
+
+fn tag(name: &str, text: &str) -> Tag {
+    let mut tag = Tag::new(name);
+    tag.description = Some(text.to_owned());
+    tag
+}
+
+/// What all routes refer to.
+pub(crate) fn finish(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_with(Components::new);
+    let mut bearer = Http::new(HttpAuthScheme::Bearer);
+    bearer.bearer_format = Some("pat_ and 43 characters of base64url".to_owned());
+    bearer.description = Some(
+        "An API token, made by `POST /api/v1/api-tokens` or, for the first one, `POST /api/v1/setup`."
+            .to_owned(),
+    );
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let schemas = &mut components.schemas;
+    schemas.insert(ProblemBody::name().into(), ProblemBody::schema());
+    schemas.insert(ProblemItem::name().into(), ProblemItem::schema());
+    for kind in ProblemKind::ALL {
+        let mut response = Response::new(format!("{}.", kind.title()));
+        let problem = Ref::from_schema_name(ProblemBody::name());
+        response
+            .content
+            .insert(MEDIA_TYPE.to_owned(), Content::new(Some(problem)).into());
+        let name = response_name(kind);
+        components.responses.insert(name, response.into());
+    }
+}
+
+fn response_name(kind: ProblemKind) -> String {
+    kind.name()
+        .split('-')
+        .map(|word| word[..1].to_uppercase() + &word[1..])
+        .collect()
+}
+
+/// Adds to the operations of a route what its rule means.
+pub(crate) fn describe(paths: &mut Paths, rule: Rule) {
+    for (path, item) in &mut paths.paths {
+        let has_path_parameters = path.contains('{');
+        for operation in operations(item) {
+            protect(operation, rule.access);
+            let mut kinds = errors(operation, rule, has_path_parameters);
+            if let Effect::Writes { act, .. } = rule.effect {
+                repeatable(operation, act);
+                kinds.push(ProblemKind::Conflict);
+            }
+            for kind in kinds {
+                let answers = &mut operation.responses.responses;
+                answers
+                    .entry(kind.status().as_str().to_owned())
+                    .or_insert_with(|| Ref::from_response_name(response_name(kind)).into());
+            }
+        }
+    }
+}
+
+pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+        &mut item.patch,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn protect(operation: &mut Operation, access: Access) {
+    let scope = match access {
+        Access::Public | Access::Body => {
+            operation.security = Some(Vec::new());
+            return;
+        }
+        Access::Token => None,
+        Access::Scoped(scope) => Some(scope.as_str()),
+    };
+    let needed = SecurityRequirement::new(BEARER, scope);
+    operation.security = Some(vec![needed]);
+    let note = match scope {
+        Some(scope) => format!("Scope: `{scope}`."),
+        None => "Scope: any token.".to_owned(),
+    };
+    let text = operation.description.get_or_insert_default();
+    *text = format!("{}\n\n{note}", text.trim_end())
+        .trim_start()
+        .to_owned();
+    let extensions = operation.extensions.get_or_insert_default();
+    extensions.insert("x-palisade-scope".to_owned(), scope.unwrap_or("any").into());
+}
+
+fn errors(operation: &Operation, rule: Rule, has_path_parameters: bool) -> Vec<ProblemKind> {
+    let mut kinds = vec![
+        ProblemKind::BadRequest,
+        ProblemKind::Internal,
+        ProblemKind::Unavailable,
+    ];
+    if rule.access != Access::Public {
+        kinds.extend([ProblemKind::Unauthorized, ProblemKind::TooMany]);
+    }
+    if matches!(rule.access, Access::Scoped(_)) {
+        kinds.push(ProblemKind::Forbidden);
+    }
+    if has_path_parameters {
+        kinds.push(ProblemKind::NotFound);
+    }
+    if operation.request_body.is_some() {
+        kinds.extend([
+            ProblemKind::TooLarge,
+            ProblemKind::MediaType,
+            ProblemKind::Invalid,
+        ]);
+    }
+    kinds
+}
+
+fn repeatable(operation: &mut Operation, act: &str) {
+    let schema = ObjectBuilder::new()
+        .schema_type(utoipa::openapi::Type::String)
+        .min_length(Some(1))
+        .max_length(Some(255))
+        .pattern(Some("^[!-~]+$"));
+    let parameter = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "A name of your choice for this write; sent again under it, the write is not done twice.",
+        ))
+        .schema(Some(schema))
+        .build();
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.push(RefOr::T(parameter));
+    let extensions = operation.extensions.get_or_insert_default();
+    extensions.insert("x-palisade-act".to_owned(), act.into());
+    let invalid = Ref::from_response_name(response_name(ProblemKind::Invalid));
+    let too_large = Ref::from_response_name(response_name(ProblemKind::TooLarge));
+    let answers = &mut operation.responses.responses;
+    answers.entry("422".to_owned()).or_insert(invalid.into());
+    answers.entry("413".to_owned()).or_insert(too_large.into());
+}

@@ -1,0 +1,260 @@
+//! Why a request is allowed or denied, without making it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::{Json, extract::State};
+use palisade_core::{
+    Action, Attribute, DenyReason, DeviceId, Explanation, Principal, Request, ServiceId, Timestamp,
+    Topic, TopicFilter,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::{
+    PeopleState,
+    access::Scope,
+    extract::{JsonBody, NoParameters, Query, object},
+    routes::Routes,
+    schema,
+};
+use crate::problem::{Problem, ProblemBody};
+
+pub(super) fn routes() -> Routes {
+    Routes::default().read(Scope::PolicyRead, routes!(explain))
+}
+
+/// What a principal wants to do.
+#[derive(ToSchema)]
+#[schema(as = Action, rename_all = "snake_case")]
+#[expect(dead_code, reason = "stands in the document for core's type")]
+pub(crate) enum ActionDoc {
+    Connect,
+    Publish,
+    Retain,
+    Subscribe,
+    Receive,
+    Enroll,
+    Renew,
+}
+
+/// Who asks.
+#[derive(Debug, Deserialize)]
+#[serde(
+    tag = "type",
+    content = "id",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
+enum Who {
+    /// A device.
+    Device(DeviceId),
+    /// A service.
+    Service(ServiceId),
+}
+
+/// Quality of service, 0 to 2.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(try_from = "u8")]
+pub(crate) struct Qos(pub(super) u8);
+
+impl TryFrom<u8> for Qos {
+    type Error = &'static str;
+
+    fn try_from(value: u8) -> Result<Self, Self::Error> {
+        match value {
+            0..=2 => Ok(Self(value)),
+            _ => Err("quality of service is 0, 1 or 2"),
+        }
+    }
+}
+
+/// A request that is to be explained.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "principal": { "type": "device", "id": "cam-0001" },
+    "action": "publish",
+    "topic": "devices/cam-0001/telemetry"
+}))]
+pub(crate) struct ExplainRequest {
+    /// Who asks.
+    #[serde(deserialize_with = "object")]
+    #[schema(value_type = schema::Principal)]
+    principal: Who,
+    /// For what.
+    #[schema(value_type = ActionDoc)]
+    action: Action,
+    /// To publish, retain, receive: the topic. To subscribe: the filter. Otherwise it is not looked at.
+    #[schema(max_length = 4096)]
+    topic: Option<String>,
+    /// Quality of service.
+    #[serde(default)]
+    #[schema(value_type = u8, minimum = 0, maximum = 2, default = 0, required = false)]
+    qos: Qos,
+    /// Whether the message is to be retained.
+    #[serde(default)]
+    retain: bool,
+    /// Payload size in bytes.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 4294967295u32)]
+    size: u32,
+    /// From which address; where it is absent, from none in particular.
+    #[schema(value_type = Option<String>, max_length = 64)]
+    source: Option<IpAddr>,
+}
+
+/// One attribute that stood before the policies.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attribute)]
+pub(crate) struct AttributeView {
+    /// Its path as policies write it.
+    path: String,
+    /// Its value in Cedar's notation.
+    value: String,
+}
+
+impl From<Attribute> for AttributeView {
+    fn from(attribute: Attribute) -> Self {
+        Self {
+            path: attribute.path,
+            value: attribute.value,
+        }
+    }
+}
+
+/// Under which epochs it was decided; the decision is valid for nothing else.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stamp)]
+pub(crate) struct StampView {
+    /// Epoch of policies and grants.
+    #[schema(minimum = 0)]
+    policy: u64,
+    /// Epoch of the principal's posture.
+    #[schema(minimum = 0)]
+    posture: u64,
+}
+
+/// Why a request is denied.
+#[derive(ToSchema)]
+#[schema(as = DenyReason)]
+#[expect(dead_code, reason = "stands in the document for core's type")]
+pub(crate) struct DenyReasonDoc {
+    /// `no_grant`, `forbidden`, `not_permitted`, `lifecycle`, `unknown` or `evaluation_failed`; with
+    /// `forbidden` come `policies`, with `lifecycle` the `lifecycle`, with `evaluation_failed` the
+    /// `detail`.
+    code: String,
+}
+
+/// Everything behind a decision.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Explanation)]
+pub(crate) struct ExplanationView {
+    /// Whether it is allowed.
+    allowed: bool,
+    /// Why not, when it is not.
+    #[schema(value_type = Option<DenyReasonDoc>)]
+    reason: Option<DenyReason>,
+    /// One sentence for people.
+    summary: String,
+    /// The grants that cover the request.
+    #[schema(value_type = Vec<schema::GrantId>)]
+    grants: Vec<String>,
+    /// The policies that decide.
+    #[schema(value_type = Vec<schema::PolicyId>)]
+    policies: Vec<String>,
+    /// What the policies can see.
+    attributes: Vec<AttributeView>,
+    /// Under which epochs.
+    stamp: StampView,
+    /// From where the request comes.
+    #[schema(value_type = Option<String>)]
+    source: Option<IpAddr>,
+    /// When it was decided.
+    #[schema(value_type = schema::Time)]
+    decided_at: Timestamp,
+}
+
+impl From<Explanation> for ExplanationView {
+    fn from(explanation: Explanation) -> Self {
+        let text = ToString::to_string;
+        Self {
+            allowed: explanation.allowed,
+            reason: explanation.reason,
+            summary: explanation.summary,
+            grants: explanation.grants.iter().map(text).collect(),
+            policies: explanation
+                .policies
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            attributes: explanation.attributes.into_iter().map(Into::into).collect(),
+            stamp: StampView {
+                policy: explanation.stamp.policy.0,
+                posture: explanation.stamp.posture.0,
+            },
+            source: explanation.source,
+            decided_at: explanation.decided_at,
+        }
+    }
+}
+
+/// Explains what would be decided now, and does nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/policy/explain",
+    tag = "policy",
+    request_body = ExplainRequest,
+    responses(
+        (status = 200, description = "The decision and all that is behind it.", body = ExplanationView),
+        (
+            status = 404,
+            description = "The principal is not known.",
+            body = ProblemBody,
+            content_type = "application/problem+json"
+        )
+    )
+)]
+async fn explain(
+    State(state): State<PeopleState>,
+    Query(NoParameters {}): Query<NoParameters>,
+    JsonBody(asked): JsonBody<ExplainRequest>,
+) -> Result<Json<ExplanationView>, Problem> {
+    let topic = asked.topic.as_deref().unwrap_or_default();
+    let filter = match asked.action {
+        Action::Subscribe => Some(TopicFilter::parse(topic).map_err(topic_problem)?),
+        _ => None,
+    };
+    let request = match (asked.action, &filter) {
+        (Action::Connect, _) => Request::Connect,
+        (Action::Enroll, _) => Request::Enroll,
+        (Action::Renew, _) => Request::Renew,
+        (Action::Subscribe, Some(filter)) => Request::Subscribe {
+            filter,
+            qos: asked.qos.0,
+        },
+        (Action::Receive, _) => Request::Receive {
+            topic: Topic::parse(topic).map_err(topic_problem)?,
+            qos: asked.qos.0,
+            size: asked.size as usize,
+        },
+        (Action::Publish | Action::Retain | Action::Subscribe, _) => Request::Publish {
+            topic: Topic::parse(topic).map_err(topic_problem)?,
+            qos: asked.qos.0,
+            retain: asked.retain || asked.action == Action::Retain,
+            size: asked.size as usize,
+        },
+    };
+    let principal = match asked.principal {
+        Who::Device(id) => Principal::Device(id),
+        Who::Service(id) => Principal::Service(id),
+    };
+    let source = asked.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let pdp = &state.parts().pdp;
+    let subject = pdp.subject(&principal, source).await?;
+    Ok(Json(pdp.explain(&subject, &request).into()))
+}
+
+fn topic_problem(error: palisade_core::TopicError) -> Problem {
+    Problem::invalid(format!("topic: {error}"))
+}

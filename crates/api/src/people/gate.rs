@@ -1,0 +1,314 @@
+//! What stands before every handler: who comes, whether they may, and, for a write, that it is done once,
+//! to its end, and written down before the answer leaves.
+
+use std::{net::IpAddr, panic::AssertUnwindSafe};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use palisade_core::{AdministrativeAct, Door, Event, EventKind, Outcome};
+
+use super::{
+    PeopleState,
+    access::Access,
+    acts::Recorded,
+    auth::{AuthError, Caller},
+    denials::Refusal,
+    extract::{MAX_BODY, read_body},
+    replay::{self, Replay, Replayed},
+    routes::{Effect, Rule},
+};
+use crate::problem::{Problem, ProblemKind};
+
+/// The largest answer that is kept for repetition; all answers to writes are far smaller.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// The gate of one route.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    state: PeopleState,
+    rule: Rule,
+}
+
+impl Gate {
+    pub(crate) fn new(state: PeopleState, rule: Rule) -> Self {
+        Self { state, rule }
+    }
+}
+
+/// From where a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source(pub(crate) Option<IpAddr>);
+
+pub(crate) fn source_of(request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<crate::serve::ConnectInfo>()?;
+    Some(peer.source.ip())
+}
+
+/// Lets a request through to its handler, or not.
+pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let source = source_of(&request);
+    request.extensions_mut().insert(Source(source));
+    let caller = match gate.rule.access {
+        Access::Public | Access::Body => None,
+        Access::Token | Access::Scoped(_) => match gate
+            .recognise(request.headers(), request.uri().path(), source)
+            .await
+        {
+            Ok(caller) => Some(caller),
+            Err(problem) => return problem.into_response(),
+        },
+    };
+    if let Some(caller) = &caller {
+        request.extensions_mut().insert(caller.clone());
+    }
+    match (gate.rule.effect, caller) {
+        (Effect::Writes { act, streamed }, Some(caller)) => {
+            let write = Write {
+                state: gate.state.clone(),
+                caller,
+                act,
+                source,
+            };
+            // A client that goes away must not leave an act half done, or done and not recorded.
+            let task = gate.state.spawn(write.run(streamed, request, next));
+            task.await
+                .unwrap_or_else(|error| Problem::internal(&error).into_response())
+        }
+        _ => without_panic(next.run(request)).await,
+    }
+}
+
+impl Gate {
+    async fn recognise(
+        &self,
+        headers: &HeaderMap,
+        target: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
+        let found = self
+            .state
+            .authenticator()
+            .authenticate(headers, source)
+            .await;
+        let caller = match found {
+            Ok(caller) => caller,
+            Err(error) => {
+                let why = match &error {
+                    AuthError::Missing | AuthError::Unavailable(_) => None,
+                    AuthError::Invalid(why) => Some(*why),
+                    AuthError::TooMany(_) => Some("too many credentials that are not valid"),
+                };
+                if let Some(why) = why {
+                    let refusal = Refusal::Unrecognised { source, why };
+                    self.state.denials().note(refusal, target).await;
+                }
+                return Err(error.into());
+            }
+        };
+        let Access::Scoped(scope) = self.rule.access else {
+            return Ok(caller);
+        };
+        if caller.scopes.allow(scope) {
+            return Ok(caller);
+        }
+        let why = format!("the token has no scope {}", scope.as_str());
+        let refusal = Refusal::Forbidden {
+            caller: caller.name,
+            act: match self.rule.effect {
+                Effect::Writes { act, .. } => act.to_owned(),
+                Effect::Reads => scope.as_str().replace(':', "."),
+            },
+            why: why.clone(),
+            source,
+        };
+        self.state.denials().note(refusal, target).await;
+        Err(Problem::new(ProblemKind::Forbidden, why))
+    }
+}
+
+/// One write.
+struct Write {
+    state: PeopleState,
+    caller: Caller,
+    act: &'static str,
+    source: Option<IpAddr>,
+}
+
+impl Write {
+    async fn run(self, streamed: bool, request: Request, next: Next) -> Response {
+        let target = request.uri().path().to_owned();
+        let parts = self.state.parts();
+        let replay = Replay::of(request.headers(), &self.caller, &parts.store, &parts.clock);
+        let replay = match replay {
+            Ok(replay) => replay,
+            Err(problem) => return problem.into_response(),
+        };
+        match (replay, streamed) {
+            (None, _) => {
+                let response = without_panic(next.run(request)).await;
+                self.conclude(response, &target, None).await
+            }
+            (Some(replay), true) => {
+                let mut request = request;
+                request.extensions_mut().insert(replay.clone());
+                let response = without_panic(next.run(request)).await;
+                self.conclude(response, &target, Some(replay)).await
+            }
+            (Some(replay), false) => {
+                let request = match begin(&replay, request).await {
+                    Ok(request) => request,
+                    Err(answer) => return *answer,
+                };
+                let response = without_panic(next.run(request)).await;
+                self.conclude(response, &target, Some(replay)).await
+            }
+        }
+    }
+
+    /// Writes down what came of it, and keeps the answer.
+    async fn conclude(
+        &self,
+        mut response: Response,
+        path: &str,
+        replay: Option<Replay>,
+    ) -> Response {
+        if response.extensions().get::<Replayed>().is_some() {
+            return response;
+        }
+        let recorded = response.extensions_mut().remove::<Recorded>();
+        let status = response.status();
+        let mut response = match self.record(status, recorded, path).await {
+            Ok(()) => response,
+            Err(problem) => problem.into_response(),
+        };
+        if let Some(replay) = replay {
+            response = keep(&replay, response).await;
+        }
+        response
+    }
+
+    async fn record(
+        &self,
+        status: StatusCode,
+        recorded: Option<Recorded>,
+        path: &str,
+    ) -> Result<(), Problem> {
+        let (target, reason, about) = match recorded {
+            Some(Recorded::Nothing) => return Ok(()),
+            Some(Recorded::Act {
+                target,
+                reason,
+                about,
+            }) => (target, reason, about),
+            None => (path.to_owned(), None, None),
+        };
+        let outcome = match status {
+            status if status.is_success() => Outcome::Done,
+            StatusCode::FORBIDDEN | StatusCode::CONFLICT => {
+                let refusal = Refusal::Forbidden {
+                    caller: self.caller.name.clone(),
+                    act: self.act.to_owned(),
+                    why: format!("answered {}", status.as_u16()),
+                    source: self.source,
+                };
+                self.state.denials().note(refusal, path).await;
+                return Ok(());
+            }
+            status if status.is_server_error() => Outcome::Failed,
+            // What could not even be read is no attempt at an act.
+            _ => return Ok(()),
+        };
+        let act = AdministrativeAct {
+            actor: self.caller.actor(),
+            act: self.act.to_owned(),
+            target: target.chars().take(500).collect(),
+            reason,
+            outcome,
+        };
+        let parts = self.state.parts();
+        let mut event = Event::new(
+            parts.clock.now(),
+            Door::Rest,
+            EventKind::Administrative(act),
+        );
+        event.principal = about;
+        event.source = self.source;
+        let written = parts.journal.record(vec![event]).await;
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) if outcome == Outcome::Done => Err(Problem::unavailable(
+                format!(
+                    "{} on {target} was done, and could not be written down: see to the journal \
+                     before you go on",
+                    self.act
+                ),
+                &error,
+            )),
+            Err(error) => {
+                tracing::error!(%error, act = self.act, "a failed act could not be recorded");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Takes the key; the error is the answer to give instead of going on.
+async fn begin(replay: &Replay, request: Request) -> Result<Request, Box<Response>> {
+    let refused = |problem: Problem| Box::new(problem.into_response());
+    let (parts, body) = request.into_parts();
+    let bytes = read_body(body, MAX_BODY).await.map_err(refused)?;
+    let fingerprint = replay::fingerprint(&parts, &replay::body_hash(&bytes));
+    match replay.begin(&fingerprint).await.map_err(refused)? {
+        Some(answer) => Err(Box::new(answer)),
+        None => Ok(Request::from_parts(parts, Body::from(bytes))),
+    }
+}
+
+async fn keep(replay: &Replay, response: Response) -> Response {
+    if !response.status().is_success() {
+        replay.forget().await;
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    match read_body(body, MAX_ANSWER).await {
+        Ok(bytes) => {
+            replay.finish(parts.status, &bytes).await;
+            Response::from_parts(parts, Body::from(bytes))
+        }
+        Err(problem) => Problem::internal(&problem.detail()).into_response(),
+    }
+}
+
+/// Answers a panic as a fault of the server, with nothing of it in the answer.
+async fn without_panic(answer: impl Future<Output = Response>) -> Response {
+    let caught = AssertUnwindSafe(answer).catch_unwind().await;
+    caught.unwrap_or_else(|_| Problem::internal(&"a handler panicked").into_response())
+}
+
+/// The outermost layer: what every answer carries, and what catches a panic outside of any handler.
+pub(crate) async fn guard(request: Request, next: Next) -> Response {
+    use axum::http::{HeaderValue, header};
+    let mut response = without_panic(next.run(request)).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers
+            .entry(name)
+            .or_insert_with(|| HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,210 @@
+//! The first administrator: a single-use token that the server shows once, on its first start.
+
+use std::{net::IpAddr, time::Duration};
+
+use axum::{Extension, Json, extract::State, http::StatusCode};
+use palisade_core::{
+    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, Timestamp, TokenId,
+};
+use palisade_store::{ApiToken, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::{
+    PeopleState,
+    access::EVERYTHING,
+    api_tokens::ApiTokenMade,
+    auth::TOKEN_PREFIX,
+    denials::Refusal,
+    extract::{JsonBody, NoParameters, Query},
+    failures::Failures,
+    gate::Source,
+    routes::Routes,
+    secret,
+    text::{Line, Name},
+};
+use crate::problem::{Problem, ProblemKind};
+
+const SETTING: &str = "people.setup";
+const PREFIX: &str = "pset_";
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const WHY: &str = "no such set-up token";
+
+/// Why no set-up token could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no randomness to make a secret of.
+    #[error("the operating system gives no random bytes")]
+    Random,
+    /// The token has no JSON form.
+    #[error("the set-up token cannot be written down: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Attempts with set-up tokens that are not valid.
+pub(super) type Attempts = Failures;
+
+#[derive(Serialize, Deserialize)]
+struct Held {
+    hash: Vec<u8>,
+    expires_at: Timestamp,
+}
+
+/// Makes the token with which the first API token is had, where there is no API token and no set-up
+/// token that is still valid; returns its secret, which is not kept. It ends after 24 hours.
+///
+/// # Errors
+/// When the database fails, or the operating system gives no random bytes.
+pub async fn ensure_setup_token(
+    store: &Store,
+    clock: &dyn Clock,
+) -> Result<Option<String>, SetupError> {
+    let now = clock.now();
+    let is_usable =
+        |token: &ApiToken| !token.revoked && token.expires_at.is_none_or(|end| end > now);
+    if store.tokens().api().await?.iter().any(is_usable) {
+        return Ok(None);
+    }
+    if held(store, now).await?.is_some() {
+        return Ok(None);
+    }
+    let secret = secret::generate(PREFIX).map_err(|_| SetupError::Random)?;
+    let held = Held {
+        hash: secret::hash(&secret),
+        expires_at: now.checked_add(LIFE).unwrap_or(Timestamp::MAX),
+    };
+    let value = serde_json::to_vec(&held)?;
+    store.settings().put(SETTING, &value).await?;
+    Ok(Some(secret))
+}
+
+/// The set-up token that is valid now, and how it is stored.
+async fn held(store: &Store, now: Timestamp) -> Result<Option<(Held, Vec<u8>)>, StoreError> {
+    let Some(stored) = store.settings().get(SETTING).await? else {
+        return Ok(None);
+    };
+    let held = serde_json::from_slice::<Held>(&stored).ok();
+    Ok(held
+        .filter(|held| held.expires_at > now)
+        .map(|held| (held, stored)))
+}
+
+pub(super) fn routes() -> Routes {
+    Routes::default().by_body(routes!(set_up))
+}
+
+/// The set-up token, and what the first API token is to be called.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetupRequest {
+    /// The set-up token that `palisade serve` showed on its first start.
+    #[schema(value_type = Line<1, 200>)]
+    token: Line<1, 200>,
+    /// What the API token is called.
+    name: Name,
+}
+
+/// Turns the set-up token into the first API token.
+///
+/// It works once, within 24 hours of the server's first start. The API token may do everything; make
+/// narrower ones with it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/setup",
+    tag = "server",
+    request_body = SetupRequest,
+    responses(
+        (status = 201, description = "The token; its secret is not shown again.", body = ApiTokenMade)
+    )
+)]
+async fn set_up(
+    State(state): State<PeopleState>,
+    Extension(Source(source)): Extension<Source>,
+    Query(NoParameters {}): Query<NoParameters>,
+    JsonBody(request): JsonBody<SetupRequest>,
+) -> Result<(StatusCode, Json<ApiTokenMade>), Problem> {
+    // A client that goes away must not leave the set-up token taken and no API token made.
+    let task = state.clone();
+    let work = state.spawn(async move { exchange(&task, &request, source).await });
+    let made = work.await.map_err(|error| Problem::internal(&error))??;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+async fn exchange(
+    state: &PeopleState,
+    request: &SetupRequest,
+    source: Option<IpAddr>,
+) -> Result<ApiTokenMade, Problem> {
+    let (store, now) = (state.store(), state.parts().clock.now());
+    let hash = secret::hash(request.token.as_str());
+    // Both are hashes: how long it takes to compare them says nothing of the token.
+    let found = held(store, now).await?;
+    let Some((_, stored)) = found.filter(|(held, _)| held.hash == hash) else {
+        return Err(refuse(state, source, now).await);
+    };
+    if !store.settings().take(SETTING, &stored).await? {
+        return Err(refuse(state, source, now).await);
+    }
+    match make_first(state, request.name.to_string(), source, now).await {
+        Ok(made) => Ok(made),
+        Err(problem) => {
+            // Nothing came of it: the set-up token is good for another attempt.
+            store.settings().put(SETTING, &stored).await?;
+            Err(problem)
+        }
+    }
+}
+
+async fn make_first(
+    state: &PeopleState,
+    name: String,
+    source: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<ApiTokenMade, Problem> {
+    let secret = secret::generate(TOKEN_PREFIX)?;
+    let token = ApiToken {
+        id: TokenId::generate(),
+        name: name.clone(),
+        hash: secret::hash(&secret),
+        scopes: vec![EVERYTHING.to_owned()],
+        service: None,
+        expires_at: None,
+        revoked: false,
+        last_used_at: None,
+        created_at: now,
+    };
+    // Recorded first: a token that nobody has been given yet can do nothing.
+    let act = AdministrativeAct {
+        actor: Actor::System("setup".to_owned()),
+        act: "api_token.create".to_owned(),
+        target: format!("{} ({name})", token.id),
+        reason: Some("set-up".to_owned()),
+        outcome: Outcome::Done,
+    };
+    let mut event = Event::new(now, Door::Rest, EventKind::Administrative(act));
+    event.source = source;
+    state.parts().journal.record(vec![event]).await?;
+    state.store().tokens().add_api(&token).await?;
+    Ok(ApiTokenMade::new(token, secret))
+}
+
+async fn refuse(state: &PeopleState, source: Option<IpAddr>, now: Timestamp) -> Problem {
+    let refusal = Refusal::Unrecognised { source, why: WHY };
+    state.denials().note(refusal, "/api/v1/setup").await;
+    match state.inner.setup.note(source, now) {
+        Some(seconds) => Problem::new(
+            ProblemKind::TooMany,
+            "too many set-up tokens that are not valid came from your address",
+        )
+        .retry_after(seconds),
+        None => Problem::new(
+            ProblemKind::Unauthorized,
+            "the set-up token is not known, was used, or has ended; where no API token is left, a start \
+             of the server makes a new one",
+        ),
+    }
+}

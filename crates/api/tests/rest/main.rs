@@ -1,0 +1,19 @@
+//! The REST API, asked as a client asks it: all parts are real, only TLS is left out.
+
+#![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
+
+mod acts;
+mod ca;
+mod devices;
+mod document;
+mod events;
+#[path = "../support/house.rs"]
+mod house;
+mod idempotency;
+mod import;
+mod messages;
+mod policy;
+mod problems;
+mod scopes;
+mod setup;
+mod tokens;

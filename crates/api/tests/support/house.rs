@@ -1,0 +1,386 @@
+//! A whole server without its listeners: every part is the real one, in a directory that goes away.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use http_body_util::BodyExt;
+use palisade_api::{
+    people::{self, Authenticator, PeopleParts, PeopleState},
+    serve::ConnectInfo,
+    setup,
+};
+use palisade_bus::{LocalBus, SharedBus};
+use palisade_core::{
+    Clock, Device, DeviceId, Event, Labels, Lifecycle, ManualClock, Posture, Product, ProductId,
+    SegmentId, Timestamp, TokenId, TrustDomain,
+    port::{BoxFuture, Journal, JournalError},
+};
+use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
+use palisade_identity::{Identity, IdentityConfig};
+use palisade_keys::{KeySource, Keystore};
+use palisade_ledger::Ledger;
+use palisade_policy::Pdp;
+use palisade_store::{ApiToken, Store};
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// The ledger, until it is told to fail.
+pub struct FragileJournal {
+    ledger: Arc<Ledger>,
+    pub fails: AtomicBool,
+}
+
+impl Journal for FragileJournal {
+    fn record(&self, events: Vec<Event>) -> BoxFuture<'_, Result<(), JournalError>> {
+        if self.fails.load(Ordering::SeqCst) {
+            let error = JournalError("the disk is full".into());
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.ledger.record(events)
+    }
+}
+
+pub struct House {
+    pub directory: tempfile::TempDir,
+    pub clock: ManualClock,
+    pub store: Store,
+    pub journal: Arc<FragileJournal>,
+    pub identity: Arc<Identity>,
+    pub pdp: Arc<Pdp>,
+    pub ledger: Arc<Ledger>,
+    gateway: Arc<Gateway>,
+    bus: SharedBus,
+    pub state: PeopleState,
+    pub router: Router,
+    /// The secret of a token that may do everything.
+    pub admin: String,
+}
+
+pub async fn house() -> House {
+    let directory = tempfile::tempdir().expect("a directory");
+    let clock = ManualClock::new(Timestamp::now());
+    let store = Store::open(directory.path()).await.expect("opens");
+    let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
+    let ledger = Ledger::open(store.clone(), bus.clone()).await;
+    let ledger = ledger.expect("opens");
+    let journal = Arc::new(FragileJournal {
+        ledger: ledger.clone(),
+        fails: AtomicBool::new(false),
+    });
+    let shared_clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let identity = identity(&directory, &store, &bus, &journal, &shared_clock).await;
+    let pdp = Pdp::open(
+        store.clone(),
+        bus.clone(),
+        journal.clone(),
+        shared_clock.clone(),
+        Vec::new(),
+    );
+    let pdp = pdp.await.expect("opens");
+    let gateway = Gateway::open(GatewayParts {
+        config: GatewayConfig {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            ..GatewayConfig::default()
+        },
+        pdp: pdp.clone(),
+        identity: identity.clone(),
+        store: store.clone(),
+        journal: journal.clone(),
+        bus: bus.clone(),
+        clock: shared_clock.clone(),
+    });
+    let gateway = gateway.await.expect("opens");
+    let state = PeopleState::new(PeopleParts {
+        store: store.clone(),
+        bus: bus.clone(),
+        journal: journal.clone(),
+        clock: shared_clock,
+        identity: identity.clone(),
+        pdp: pdp.clone(),
+        ledger: ledger.clone(),
+        gateway: gateway.clone(),
+        version: "0.0.0-test",
+    });
+    let mut house = House {
+        router: people::router(state.clone()),
+        directory,
+        clock,
+        store,
+        journal,
+        identity,
+        pdp,
+        ledger,
+        gateway,
+        bus,
+        state,
+        admin: String::new(),
+    };
+    house.admin = house.token("admin", &["*"]).await;
+    house
+}
+
+async fn identity(
+    directory: &tempfile::TempDir,
+    store: &Store,
+    bus: &SharedBus,
+    journal: &Arc<FragileJournal>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Identity> {
+    let key_file = directory.path().join("kek");
+    KeySource::generate_file(&key_file).expect("writes");
+    let keys = Keystore::open(
+        &directory.path().join("keys.json"),
+        &KeySource::File(key_file),
+    );
+    let identity = Identity::open(
+        store.clone(),
+        Arc::new(keys.expect("opens")),
+        bus.clone(),
+        journal.clone(),
+        clock.clone(),
+        IdentityConfig::new(TrustDomain::parse("fleet.test").expect("valid")),
+    );
+    identity.await.expect("opens")
+}
+
+impl House {
+    /// A new token with these scopes; returns its secret.
+    pub async fn token(&self, name: &str, scopes: &[&str]) -> String {
+        self.add_token(name, scopes, |_| {}).await
+    }
+
+    pub async fn add_token(
+        &self,
+        name: &str,
+        scopes: &[&str],
+        change: impl FnOnce(&mut ApiToken),
+    ) -> String {
+        let secret = format!("pat_{:A<43}", name.replace(':', "-"));
+        let mut token = ApiToken {
+            id: TokenId::generate(),
+            name: name.to_owned(),
+            hash: sha256(&secret),
+            scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+            service: None,
+            expires_at: None,
+            revoked: false,
+            last_used_at: None,
+            created_at: self.clock.now(),
+        };
+        change(&mut token);
+        self.store.tokens().add_api(&token).await.expect("adds");
+        secret
+    }
+
+    /// The same door, with another way to recognise callers.
+    pub fn state_with(&self, authenticator: Arc<dyn Authenticator>) -> PeopleState {
+        let parts = PeopleParts {
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            journal: self.journal.clone(),
+            clock: Arc::new(self.clock.clone()),
+            identity: self.identity.clone(),
+            pdp: self.pdp.clone(),
+            ledger: self.ledger.clone(),
+            gateway: self.gateway.clone(),
+            version: "0.0.0-test",
+        };
+        PeopleState::with_authenticator(parts, authenticator)
+    }
+
+    /// A request of the administrator.
+    pub fn call(&self, method: Method, path: &str) -> Call<'_> {
+        let admin = self.admin.clone();
+        self.anonymous(method, path).bearer(&admin)
+    }
+
+    /// A request of nobody.
+    pub fn anonymous(&self, method: Method, path: &str) -> Call<'_> {
+        Call {
+            house: self,
+            method,
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: Body::empty(),
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Call<'_> {
+        self.call(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str, body: Value) -> Call<'_> {
+        self.call(Method::POST, path).json(body)
+    }
+
+    pub fn put(&self, path: &str, body: Value) -> Call<'_> {
+        self.call(Method::PUT, path).json(body)
+    }
+
+    /// A product and devices of it.
+    pub async fn fleet(&self, ids: &[&str]) {
+        let product = Product {
+            id: ProductId::parse("camera").expect("valid"),
+            description: String::new(),
+            default_segment: SegmentId::parse("default").expect("valid"),
+            inventory_only: true,
+            created_at: self.clock.now(),
+        };
+        let devices = self.store.devices();
+        devices.put_product(&product).await.expect("adds");
+        let all: Vec<Device> = ids.iter().map(|id| self.device(id, &product)).collect();
+        devices.register(&all).await.expect("registers");
+    }
+
+    fn device(&self, id: &str, product: &Product) -> Device {
+        let labels = BTreeMap::from([("site".to_owned(), "berlin".to_owned())]);
+        Device {
+            id: DeviceId::parse(id).expect("valid"),
+            product: product.id.clone(),
+            labels: Labels::new(labels).expect("valid"),
+            posture: Posture::registered(product.default_segment.clone()),
+            registered_at: self.clock.now(),
+            last_seen_at: None,
+        }
+    }
+
+    pub async fn lifecycle(&self, id: &str) -> Lifecycle {
+        let id = DeviceId::parse(id).expect("valid");
+        let found = self.store.devices().find(&id).await.expect("reads");
+        found.expect("is there").posture.lifecycle
+    }
+
+    /// The entries of the ledger, as JSON.
+    pub async fn entries(&self) -> Vec<Value> {
+        let rows = self.store.journal().ledger_after(0, 10_000).await;
+        let rows = rows.expect("reads").into_iter();
+        rows.map(|row| serde_json::from_str(&row.body).expect("json"))
+            .collect()
+    }
+
+    pub async fn setup_token(&self) -> Option<String> {
+        let made = setup::ensure_setup_token(&self.store, &self.clock).await;
+        made.expect("asks")
+    }
+}
+
+pub fn sha256(text: &str) -> Vec<u8> {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().to_vec()
+}
+
+pub struct Call<'a> {
+    house: &'a House,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Call<'_> {
+    pub fn bearer(self, secret: &str) -> Self {
+        self.header("authorization", &format!("Bearer {secret}"))
+    }
+
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers
+            .insert(name, value.parse().expect("a header value"));
+        self
+    }
+
+    pub fn json(self, body: Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    pub fn body(mut self, media_type: &str, body: impl Into<Body>) -> Self {
+        self = self.header("content-type", media_type);
+        self.body = body.into();
+        self
+    }
+
+    pub async fn answer(self) -> Answer {
+        let mut request = Request::builder().method(self.method).uri(self.path);
+        *request.headers_mut().expect("headers") = self.headers;
+        let mut request = request.body(self.body).expect("a request");
+        request.extensions_mut().insert(ConnectInfo {
+            source: SocketAddr::from(([192, 0, 2, 7], 4_711)),
+            certificate: None,
+            key_exchange: None,
+        });
+        let answered = self.house.router.clone().oneshot(request).await;
+        let (parts, body) = answered.expect("answers").into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    /// The answer's status and JSON.
+    pub async fn send(self) -> (StatusCode, Value) {
+        let answer = self.answer().await;
+        let (status, text) = (answer.status, answer.text().await);
+        let json = match text.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")),
+        };
+        (status, json)
+    }
+
+    /// The JSON of an answer that must have this status.
+    pub async fn expect(self, status: u16) -> Value {
+        let what = format!("{} {}", self.method, self.path);
+        let (found, body) = self.send().await;
+        assert_eq!(found.as_u16(), status, "{what}: {body}");
+        body
+    }
+
+    /// What is wrong, where the answer must be a problem of this status.
+    pub async fn problem(self, status: u16) -> String {
+        let what = format!("{} {}", self.method, self.path);
+        let answer = self.answer().await;
+        let (found, media_type) = (answer.status, answer.media_type());
+        let text = answer.text().await;
+        assert_eq!(found.as_u16(), status, "{what}: {text}");
+        assert_eq!(media_type, "application/problem+json", "{what}: {text}");
+        text
+    }
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+impl Answer {
+    pub fn media_type(&self) -> String {
+        let value = self.headers.get(header::CONTENT_TYPE);
+        let value = value.and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    }
+
+    pub async fn text(self) -> String {
+        let bytes = self.body.collect().await.expect("a body").to_bytes();
+        String::from_utf8(bytes.to_vec()).expect("text")
+    }
+
+    /// The next piece of a stream; `None` at its end.
+    pub async fn piece(&mut self) -> Option<String> {
+        let frame = tokio::time::timeout(Duration::from_secs(10), self.body.frame()).await;
+        let data = frame.expect("in time")?.expect("a frame").into_data();
+        Some(String::from_utf8(data.expect("data").to_vec()).expect("text"))
+    }
+}
