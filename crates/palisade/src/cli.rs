@@ -1,0 +1,162 @@
+//! The commands.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use serde_json::json;
+
+use crate::{
+    client::{Noun, Verb},
+    commands::{
+        ApiTokenCommand, CaCommand, DeviceCommand, EventsCommand, GrantCommand, LedgerCommand,
+        LoginCommand, LogoutCommand, MessageCommand, PolicyCommand, ProductCommand, SegmentCommand,
+        ServiceCommand, SessionCommand, StatusCommand, TokenCommand, WhoamiCommand,
+    },
+    config::ConfigCommand,
+    demo::DemoArgs,
+    doctor::DoctorCommand,
+    failure::Failure,
+    init::InitCommand,
+    keys::KeysCommand,
+    output::Output,
+    serve::ServeCommand,
+};
+
+const EXAMPLES: &str = "Examples:
+  palisade serve --data /var/lib/palisade
+  palisade login --server https://localhost:8443 --ca /var/lib/palisade/root.pem
+  palisade product put camera --description 'Door camera'
+  palisade token create --product camera --uses 50
+  palisade device list --segment berlin
+  palisade device quarantine cam-17 --reason 'talks to strangers'
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not allowed, 4 not found, 5 server not reachable";
+
+/// Security for fleets of devices: identity, policy, containment
+#[derive(Debug, Parser)]
+#[command(name = "palisade", version, after_help = EXAMPLES, propagate_version = false)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(ServeCommand),
+    Demo(DemoArgs),
+    /// Make a data directory with configuration, keys and CA, without starting the server
+    Init(InitCommand),
+    /// Look for what is wrong with an installation, and say how to mend it
+    Doctor(DoctorCommand),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Work on the keys of a server that is stopped
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Log in to a server with a set-up token or an API token
+    Login(LoginCommand),
+    /// Forget the server that was logged in to
+    Logout(LogoutCommand),
+    /// Say who you are to the server, and what you may do
+    Whoami(Verb<WhoamiCommand>),
+    /// Show how the server is doing
+    Status(Verb<StatusCommand>),
+    /// Devices: inventory, posture, containment
+    Device(Noun<DeviceCommand>),
+    /// Products: the types that devices are of
+    Product(Noun<ProductCommand>),
+    /// Segments: the parts of the fleet
+    Segment(Noun<SegmentCommand>),
+    /// Enrolment tokens, with which devices get their first certificate
+    Token(Noun<TokenCommand>),
+    /// API tokens, with which people and programs use the REST API
+    ApiToken(Noun<ApiTokenCommand>),
+    /// Services: applications that work with devices
+    Service(Noun<ServiceCommand>),
+    /// Grants: which topics are whose
+    Grant(Noun<GrantCommand>),
+    /// Policies: when a grant counts
+    Policy(Noun<PolicyCommand>),
+    /// The audit log
+    Ledger(Noun<LedgerCommand>),
+    /// The certification authority
+    Ca(Noun<CaCommand>),
+    /// What happened, and what happens
+    Events(Verb<EventsCommand>),
+    /// Messages to devices
+    Message(Noun<MessageCommand>),
+    /// MQTT sessions
+    Session(Noun<SessionCommand>),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:
+  palisade completions bash > /etc/bash_completion.d/palisade
+  palisade completions zsh > ~/.zfunc/_palisade")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the version
+    #[command(after_help = "Examples:\n  palisade version --json")]
+    Version,
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let output = Output::new(self.json);
+        match self.command {
+            Command::Serve(command) => command.run().map(crate::done),
+            Command::Demo(command) => command.run(output).map(crate::done),
+            Command::Init(command) => command.run(&output).map(crate::done),
+            Command::Doctor(command) => command.run(&output),
+            Command::Config(command) => command.run(&output).map(crate::done),
+            Command::Keys(command) => command.run(&output).map(crate::done),
+            Command::Login(command) => command.run(&output).map(crate::done),
+            Command::Logout(command) => command.run(&output).map(crate::done),
+            Command::Whoami(verb) => verb.run(output).map(crate::done),
+            Command::Status(verb) => verb.run(output).map(crate::done),
+            Command::Device(noun) => noun.run(output).map(crate::done),
+            Command::Product(noun) => noun.run(output).map(crate::done),
+            Command::Segment(noun) => noun.run(output).map(crate::done),
+            Command::Token(noun) => noun.run(output).map(crate::done),
+            Command::ApiToken(noun) => noun.run(output).map(crate::done),
+            Command::Service(noun) => noun.run(output).map(crate::done),
+            Command::Grant(noun) => noun.run(output).map(crate::done),
+            Command::Policy(noun) => noun.run(output).map(crate::done),
+            Command::Ledger(noun) => noun.run(output).map(crate::done),
+            Command::Ca(noun) => noun.run(output).map(crate::done),
+            Command::Events(verb) => verb.run(output).map(crate::done),
+            Command::Message(noun) => noun.run(output).map(crate::done),
+            Command::Session(noun) => noun.run(output).map(crate::done),
+            Command::Completions { shell } => completions(shell, &output).map(crate::done),
+            Command::Version => version(&output).map(crate::done),
+        }
+    }
+}
+
+fn completions(shell: Shell, output: &Output) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "palisade", &mut script);
+    output.text(String::from_utf8_lossy(&script).trim_end())
+}
+
+fn version(output: &Output) -> Result<(), Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    output.done(
+        &json!({ "name": "palisade", "version": version }),
+        &format!("palisade {version}"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

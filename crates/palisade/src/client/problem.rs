@@ -1,0 +1,119 @@
+//! A refusal of the server (RFC 9457) as a failure of the command.
+
+use std::io::Read;
+
+use serde_json::Value;
+use ureq::{Body, http::Response};
+
+use crate::{
+    failure::{Exit, Failure},
+    output::sanitise,
+};
+
+/// What is read of a refusal, in bytes.
+const MAX_PROBLEM: u64 = 1024 * 1024;
+/// Single errors of a refusal that are shown.
+const MAX_ERRORS: usize = 20;
+
+/// Reads the refusal.
+pub(super) fn read(answer: Response<Body>) -> Failure {
+    let status = answer.status();
+    let mut text = String::new();
+    // A refusal that cannot be read is a refusal all the same.
+    let _ = answer
+        .into_body()
+        .into_reader()
+        .take(MAX_PROBLEM)
+        .read_to_string(&mut text);
+    let problem: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+    describe(status.as_u16(), &problem)
+}
+
+fn describe(status: u16, problem: &Value) -> Failure {
+    let text = |name: &str| {
+        let found = problem.get(name).and_then(Value::as_str);
+        found.map(sanitise).filter(|text| !text.is_empty())
+    };
+    let message = match (text("title"), text("detail")) {
+        (Some(title), Some(detail)) => format!("{title}: {detail}"),
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => format!("the server answered with status {status}"),
+    };
+    let (exit, next) = match status {
+        401 => (Exit::Denied, Some("log in anew: `palisade login`")),
+        403 => (
+            Exit::Denied,
+            Some("`palisade whoami` shows what your token may do"),
+        ),
+        404 => (Exit::NotFound, None),
+        429 => (Exit::Failure, Some("try again later")),
+        _ => (Exit::Failure, None),
+    };
+    let failure = Failure::new(message).exit(exit);
+    match errors(problem).or(next.map(str::to_owned)) {
+        Some(next) => failure.next(next),
+        None => failure,
+    }
+}
+
+/// The single errors of a request with many parts, a line each.
+fn errors(problem: &Value) -> Option<String> {
+    let errors = problem
+        .get("errors")
+        .and_then(Value::as_array)
+        .filter(|errors| !errors.is_empty())?;
+    let mut lines: Vec<String> = errors.iter().take(MAX_ERRORS).map(one_error).collect();
+    if errors.len() > MAX_ERRORS {
+        lines.push(format!("and {} more", errors.len() - MAX_ERRORS));
+    }
+    Some(lines.join("\n"))
+}
+
+fn one_error(error: &Value) -> String {
+    let text = |name: &str| error.get(name).and_then(Value::as_str).map(sanitise);
+    let Some(detail) = text("detail") else {
+        return sanitise(&error.to_string());
+    };
+    match (error.get("line").and_then(Value::as_u64), text("field")) {
+        (Some(line), _) => format!("line {line}: {detail}"),
+        (None, Some(field)) => format!("{field}: {detail}"),
+        (None, None) => detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_exit_code_says_of_what_kind_the_refusal_is() {
+        for (status, exit) in [
+            (400, Exit::Failure),
+            (401, Exit::Denied),
+            (403, Exit::Denied),
+            (404, Exit::NotFound),
+            (409, Exit::Failure),
+            (503, Exit::Failure),
+        ] {
+            let failure = describe(status, &json!({"title": "no", "detail": "because"}));
+            assert_eq!(failure.code(), exit, "{status}");
+            assert_eq!(failure.message(), "no: because");
+        }
+        assert!(describe(500, &Value::Null).message().contains("500"));
+    }
+
+    #[test]
+    fn each_bad_line_is_named() {
+        let problem = json!({"errors": [
+            {"line": 3, "field": "id", "detail": "bad id"},
+            {"field": "uses", "detail": "too many"},
+        ]});
+        assert_eq!(
+            errors(&problem).expect("some"),
+            "line 3: bad id\nuses: too many"
+        );
+        assert_eq!(errors(&json!({"errors": []})), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! `palisade demo`: the main job, from an empty directory to a contained device, on real protocols and
+//! against the real server. Devices here are simulated in what they measure and in nothing else: each
+//! has its own key, enrols over EST, and speaks MQTT 5 over mutual TLS.
+
+mod fleet;
+mod operator;
+mod picture;
+mod report;
+mod rogue;
+mod server;
+mod view;
+
+use std::{
+    io::IsTerminal,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    failure::{Context, Failure},
+    output::Output,
+};
+use fleet::Fleet;
+use operator::Operator;
+use picture::{Picture, Stage};
+use report::Report;
+use server::Server;
+
+/// How long the fleet speaks in peace before a device turns bad.
+const PEACE: Duration = Duration::from_secs(5);
+/// How long the last picture stays before the timeline is printed.
+const AFTERMATH: Duration = Duration::from_secs(3);
+
+/// Run the main job here and now: devices enrol, speak, one turns bad, and is contained
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palisade demo                 # about fifteen seconds, leaves nothing behind
+  palisade demo --hold          # keeps running afterwards, until Ctrl-C
+  palisade demo --json | jq .   # the timeline for programs
+  palisade demo --devices 500")]
+pub(crate) struct DemoArgs {
+    /// How many devices
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(2..=2000))]
+    devices: u16,
+    /// Keep everything running until Ctrl-C, and say how to reach it
+    #[arg(long)]
+    hold: bool,
+}
+
+/// What the scene leaves behind.
+struct Told {
+    report: Report,
+    fleet: Fleet,
+    operator: Operator,
+}
+
+impl DemoArgs {
+    pub(crate) fn run(self, output: Output) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the demo cannot start")?;
+        let done = runtime.block_on(self.play(output));
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        done
+    }
+
+    async fn play(self, output: Output) -> Result<(), Failure> {
+        let picture = Arc::new(Picture::new(self.devices));
+        let stop_view = CancellationToken::new();
+        let is_live = !output.is_json() && std::io::stdout().is_terminal();
+        let view = view::show(picture.clone(), stop_view.clone(), is_live);
+        let scene = async {
+            let server = Server::start().await?;
+            let told = self.scene(&server, &picture).await;
+            // The picture goes before anything else is printed, whatever came of it.
+            stop_view.cancel();
+            Ok((server, told))
+        };
+        let (scene, ()) = tokio::join!(
+            async {
+                let scene: Result<_, Failure> = tokio::select! {
+                    scene = scene => scene,
+                    _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted")),
+                };
+                stop_view.cancel();
+                scene
+            },
+            view
+        );
+        let (server, told) = scene?;
+        let told = match told {
+            Ok(Told {
+                report,
+                fleet,
+                operator,
+            }) => {
+                report.print(output)?;
+                if self.hold {
+                    server.say_how_to_reach_it(operator.token());
+                    let _ = tokio::signal::ctrl_c().await;
+                }
+                fleet.stop().await;
+                report.verdict()
+            }
+            Err(failure) => Err(failure),
+        };
+        server.stop().await?;
+        told
+    }
+
+    async fn scene(&self, server: &Server, picture: &Arc<Picture>) -> Result<Told, Failure> {
+        let started = Instant::now();
+        picture.enter(Stage::Preparing);
+        let operator = Operator::set_up(server).await?;
+        picture.enter(Stage::Enrolling);
+        let mut fleet = Fleet::enrol(server, &operator, picture, self.devices).await?;
+        picture.enter(Stage::Speaking);
+        let watch = operator.watch(picture.clone());
+        fleet.wait_connected(picture).await?;
+        tokio::time::sleep(PEACE).await;
+        picture.enter(Stage::Misbehaving);
+        let mut report = rogue::turn_bad(&fleet, &operator, picture).await?;
+        picture.enter(Stage::Contained);
+        report.fleet = operator.summary(self.devices, started.elapsed()).await?;
+        report.ledger = operator.verify_ledger().await?;
+        tokio::time::sleep(AFTERMATH).await;
+        drop(watch);
+        Ok(Told {
+            report,
+            fleet,
+            operator,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! The database, and what can be read in it: the ledger's clock and the CA.
+
+use palisade_core::{Clock, Event, SystemClock};
+use palisade_store::{Store, StoreError};
+
+use super::{Finding, authority};
+use crate::data::DataDir;
+
+/// Looks at the database; of one that a server has open only what does not disturb it.
+pub(super) async fn examine(data: &DataDir, running: bool) -> Vec<Finding> {
+    const CHECK: &str = "database";
+    if !data.database().exists() {
+        return vec![Finding::warn(
+            CHECK,
+            "there is none yet",
+            "the first start of `palisade serve`, or `palisade init`, makes it",
+        )];
+    }
+    let store = match Store::open_to_inspect(data.path()).await {
+        Ok(store) => store,
+        Err(error) => return vec![damaged(&error)],
+    };
+    let mut findings = Vec::new();
+    if running {
+        findings.push(Finding::ok(CHECK, "a running server has it open"));
+        findings.extend(contents(&store).await);
+    } else {
+        match store.inspect().await {
+            Err(error) => findings.push(damaged(&error)),
+            Ok(found) if !found.faults.is_empty() => findings.push(Finding::fail(
+                CHECK,
+                format!("it is damaged: {}", found.faults.join("; ")),
+                "restore the data directory from a backup",
+            )),
+            Ok(found) if found.schema > found.known => findings.push(Finding::fail(
+                CHECK,
+                format!(
+                    "it was written by a newer version (schema {})",
+                    found.schema
+                ),
+                "use that version of palisade",
+            )),
+            Ok(found) if found.schema < found.known => findings.push(Finding::warn(
+                CHECK,
+                format!("it is of an older version (schema {})", found.schema),
+                "back the data directory up; the next start migrates it",
+            )),
+            Ok(_) => {
+                findings.push(Finding::ok(CHECK, "it is sound"));
+                findings.extend(contents(&store).await);
+            }
+        }
+    }
+    store.close().await;
+    findings
+}
+
+fn damaged(error: &StoreError) -> Finding {
+    Finding::fail(
+        "database",
+        error.to_string(),
+        "restore the data directory from a backup",
+    )
+}
+
+async fn contents(store: &Store) -> Vec<Finding> {
+    let mut findings = vec![clock(store).await];
+    findings.extend(authority::examine(store).await);
+    findings
+}
+
+/// A clock that stands before the last entry of the ledger would let ended certificates live.
+async fn clock(store: &Store) -> Finding {
+    const CHECK: &str = "clock";
+    let mend = "set the clock, and keep it right with NTP";
+    let now = SystemClock.now();
+    let entry = match store.journal().ledger_head().await {
+        Ok(entry) => entry,
+        Err(error) => return damaged(&error),
+    };
+    let newest = entry.and_then(|entry| serde_json::from_str::<Event>(&entry.body).ok());
+    match newest {
+        Some(event) if event.time > now => Finding::fail(
+            CHECK,
+            format!(
+                "it says {now}, but the ledger already has an entry of {}",
+                event.time
+            ),
+            mend,
+        ),
+        _ => Finding::ok(CHECK, format!("{now} is plausible")),
+    }
+}

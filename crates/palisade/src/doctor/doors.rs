@@ -1,0 +1,110 @@
+//! The doors: whether their addresses can be had, or are ours; whether a running server is ready.
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use super::Finding;
+use crate::config::Config;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks at every address that is configured.
+pub(super) fn examine(config: &Config, running: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (door, addresses) in [
+        ("door for MQTT", &config.gateway.listen),
+        ("door for devices", &config.devices.listen),
+        ("door for people", &config.people.listen),
+        ("door for operators", &config.operators.listen),
+    ] {
+        findings.extend(
+            addresses
+                .iter()
+                .map(|address| judge(door, *address, running)),
+        );
+    }
+    match running {
+        true => findings.push(ready(&config.operators.listen)),
+        false => findings.push(Finding::warn(
+            "server",
+            "it is not running",
+            "start it: `palisade serve --data DIR`",
+        )),
+    }
+    findings
+}
+
+fn judge(door: &'static str, address: SocketAddr, running: bool) -> Finding {
+    match (TcpListener::bind(address), running) {
+        (Ok(_), false) => Finding::ok(door, format!("{address} is free")),
+        (Ok(_), true) if address.port() == 0 => Finding::ok(door, "it takes any free port"),
+        (Ok(_), true) => Finding::fail(
+            door,
+            format!("the server runs, but nobody listens on {address}"),
+            "the configuration was changed: restart the server",
+        ),
+        (Err(error), true) if error.kind() == ErrorKind::AddrInUse => {
+            Finding::ok(door, format!("{address} is in use, as it should be"))
+        }
+        (Err(error), _) if error.kind() == ErrorKind::AddrInUse => Finding::fail(
+            door,
+            format!("{address} is in use by another program"),
+            format!(
+                "find it with `ss -ltnp 'sport = :{}'`, or listen elsewhere",
+                address.port()
+            ),
+        ),
+        (Err(error), _) => Finding::fail(
+            door,
+            format!("{address}: {error}"),
+            "listen on an address of this machine, on a port that this user may use",
+        ),
+    }
+}
+
+/// Asks the running server through the door for operators.
+fn ready(addresses: &[SocketAddr]) -> Finding {
+    const CHECK: &str = "server";
+    let Some(address) = addresses.first().copied().map(reachable) else {
+        return Finding::warn(
+            CHECK,
+            "it runs, but has no door for operators to ask at",
+            "set operators.listen",
+        );
+    };
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .proxy(None)
+        .build();
+    let answer = config
+        .new_agent()
+        .get(format!("http://{address}/readyz"))
+        .call();
+    let mend = "look at its log";
+    match answer {
+        Ok(answer) if answer.status().is_success() => Finding::ok(CHECK, "it runs and is ready"),
+        Ok(mut answer) => {
+            let why = answer.body_mut().read_to_string().unwrap_or_default();
+            Finding::fail(
+                CHECK,
+                format!("it runs but is not ready: {}", why.trim()),
+                mend,
+            )
+        }
+        Err(error) => Finding::fail(CHECK, format!("it runs but does not answer: {error}"), mend),
+    }
+}
+
+/// An address that listens on all is reached on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

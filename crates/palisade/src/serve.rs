@@ -1,0 +1,136 @@
+//! `palisade serve`: the server, made of its parts.
+//!
+//! The order of an end is the reverse of the beginning: the server says that it is not ready, the doors
+//! stop and drain, what kept the capabilities fresh stops, the ledger writes what it holds, the database
+//! closes. Each task has an owner here that awaits it.
+
+mod house;
+pub(crate) mod logs;
+mod metrics;
+mod notify;
+mod signals;
+mod tasks;
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    data::{DataArgs, DataDir, MoreConfigArgs},
+    failure::{Context, Failure},
+};
+
+pub(crate) use house::{House, prepare};
+pub(crate) use tasks::Tasks;
+
+/// How long parts may take to end, beyond what the gateway's own drain takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `palisade serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  palisade serve --data /var/lib/palisade
+  palisade serve --data ./data --set log.format=json
+  PALISADE_GATEWAY__LISTEN=127.0.0.1:8883 palisade serve --data ./data
+
+The first start makes keys, CA and database, and prints a set-up token for `palisade login`.
+SIGTERM or an interrupt ends it gracefully; a second one ends it at once.")]
+pub(crate) struct ServeCommand {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    more: MoreConfigArgs,
+}
+
+impl ServeCommand {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let config = self.more.load(Some(&self.data.data))?;
+        logs::install(&config.log)?;
+        let data = DataDir::create(&self.data.data)?;
+        raise_file_limit();
+        runtime()?.block_on(serve(&config, &data))
+    }
+}
+
+/// The runtime of everything that is not a REST client.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime")
+}
+
+/// Every session is an open file; the soft limit of most systems is for interactive programs.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+async fn serve(config: &Config, data: &DataDir) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    signals::watch(stop.clone())?;
+    warn_of_dangers(config);
+    let house = House::open(config, data).await?;
+    let mut keepers = house.keepers();
+    let mut doors = house.doors();
+    house.welcome(data).await?;
+    house.api.set_ready(true);
+    notify::send("READY=1");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %data.path().display(), "palisade serves");
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        ended = doors.first() => Err(ended),
+        ended = keepers.first() => Err(ended),
+    };
+    match &ended {
+        Ok(()) => tracing::info!("palisade stops"),
+        Err(ended) => tracing::error!(
+            part = ended.part,
+            error = ended.why,
+            "a part ended; palisade stops"
+        ),
+    }
+    notify::send("STOPPING=1");
+    house.api.set_ready(false);
+    let drain = Duration::from_secs(config.gateway.drain_timeout_s) + PATIENCE;
+    close(house, doors, keepers, drain).await;
+    ended.map_err(|ended| Failure::new(format!("the {} ended: {}", ended.part, ended.why)))
+}
+
+async fn close(house: House, doors: Tasks, keepers: Tasks, drain: Duration) {
+    for tasks in [doors, keepers] {
+        for ended in tasks.stop(drain).await {
+            tracing::error!(
+                part = ended.part,
+                error = ended.why,
+                "a part did not end well"
+            );
+        }
+    }
+    house.close().await;
+    tracing::info!("palisade has stopped");
+}
+
+fn warn_of_dangers(config: &Config) {
+    if let Some(address) = config.gateway.insecure_loopback {
+        tracing::warn!(
+            %address,
+            "gateway.insecure_loopback is on: whoever reaches it speaks MQTT without TLS and without a \
+             certificate"
+        );
+    }
+    for address in &config.operators.listen {
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "the door for operators has no authentication and is reachable from other machines"
+            );
+        }
+    }
+}

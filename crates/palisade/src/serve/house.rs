@@ -1,0 +1,216 @@
+//! The parts of the server, introduced to each other. A new capability is one line here.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use palisade_api::{Api, ApiParts, setup};
+use palisade_bus::{LocalBus, SharedBus};
+use palisade_core::{Clock, SystemClock, port::Journal};
+use palisade_gateway::{Gateway, GatewayParts};
+use palisade_identity::Identity;
+use palisade_ledger::Ledger;
+use palisade_policy::Pdp;
+use palisade_store::Store;
+
+use super::{metrics::Metrics, tasks::Tasks};
+use crate::{
+    config::Config,
+    data::DataDir,
+    failure::{Context, Failure},
+};
+
+/// What every capability stands on.
+struct Ground {
+    store: Store,
+    bus: SharedBus,
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
+    identity: Arc<Identity>,
+}
+
+/// The server.
+pub(crate) struct House {
+    ground: Ground,
+    pdp: Arc<Pdp>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) api: Arc<Api>,
+    metrics: Metrics,
+}
+
+/// Makes keys, database and CA where they are not there yet.
+pub(crate) async fn prepare(config: &Config, data: &DataDir) -> Result<(), Failure> {
+    let ground = Ground::open(config, data).await?;
+    ground.close().await;
+    Ok(())
+}
+
+impl Ground {
+    async fn open(config: &Config, data: &DataDir) -> Result<Self, Failure> {
+        // The store first: it keeps a second process out of the directory.
+        let store = Store::open(data.path()).await?;
+        let keys = crate::keys::open(&config.keys, data)?;
+        let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
+        let ledger = Ledger::open(store.clone(), bus.clone()).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let identity = Identity::open(
+            store.clone(),
+            keys,
+            bus.clone(),
+            ledger.clone(),
+            clock.clone(),
+            config.identity.to_identity(),
+        )
+        .await?;
+        data.write_root_certificate(&identity.root_pem())?;
+        Ok(Self {
+            store,
+            bus,
+            ledger,
+            clock,
+            identity,
+        })
+    }
+
+    fn journal(&self) -> Arc<dyn Journal> {
+        self.ledger.clone()
+    }
+
+    async fn close(self) {
+        self.ledger.close().await;
+        self.store.close().await;
+    }
+}
+
+impl House {
+    /// Opens every part and binds the doors; nothing is served yet.
+    pub(crate) async fn open(config: &Config, data: &DataDir) -> Result<Self, Failure> {
+        let metrics = Metrics::install()?;
+        let ground = Ground::open(config, data).await?;
+        let pdp = Pdp::open(
+            ground.store.clone(),
+            ground.bus.clone(),
+            ground.journal(),
+            ground.clock.clone(),
+            vec![ground.identity.certificate_age()],
+        )
+        .await?;
+        let gateway = Gateway::open(GatewayParts {
+            config: config.gateway.clone(),
+            pdp: pdp.clone(),
+            identity: ground.identity.clone(),
+            store: ground.store.clone(),
+            journal: ground.journal(),
+            bus: ground.bus.clone(),
+            clock: ground.clock.clone(),
+        })
+        .await
+        .context("the MQTT door")?;
+        let api = Api::open(ApiParts {
+            config: config.api(),
+            store: ground.store.clone(),
+            bus: ground.bus.clone(),
+            journal: ground.journal(),
+            clock: ground.clock.clone(),
+            identity: ground.identity.clone(),
+            pdp: pdp.clone(),
+            ledger: ground.ledger.clone(),
+            gateway: gateway.clone(),
+            metrics: Some(metrics.render()),
+            version: env!("CARGO_PKG_VERSION"),
+        })
+        .await
+        .context("the HTTPS doors")?;
+        Ok(Self {
+            ground,
+            pdp,
+            gateway,
+            api,
+            metrics,
+        })
+    }
+
+    /// Starts what keeps the capabilities fresh.
+    pub(crate) fn keepers(&self) -> Tasks {
+        let mut tasks = Tasks::default();
+        let cancel = tasks.cancel();
+        let identity = self.ground.identity.clone().run(cancel.clone());
+        tasks.spawn("certification authority", never_fails(identity));
+        let pdp = self.pdp.clone().run(cancel.clone());
+        tasks.spawn("policy decision point", never_fails(pdp));
+        let metrics = self.metrics.clone().run(cancel);
+        tasks.spawn("metrics recorder", never_fails(metrics));
+        tasks
+    }
+
+    /// Opens the doors.
+    pub(crate) fn doors(&self) -> Tasks {
+        let mut tasks = Tasks::default();
+        let cancel = tasks.cancel();
+        tasks.spawn("MQTT door", self.gateway.clone().run(cancel.clone()));
+        tasks.spawn("HTTPS doors", self.api.clone().run(cancel));
+        for (door, addresses) in [
+            ("mqtt", self.gateway.local_addrs()),
+            ("devices", self.api.devices_addrs()),
+            ("people", self.api.people_addrs()),
+            ("operators", self.api.operators_addrs()),
+        ] {
+            tracing::info!(door, addresses = ?addresses, "a door is open");
+        }
+        tasks
+    }
+
+    /// The set-up token, where nobody can log in yet.
+    pub(crate) async fn setup_token(&self) -> Result<Option<String>, Failure> {
+        let Ground { store, clock, .. } = &self.ground;
+        Ok(setup::ensure_setup_token(store, clock.as_ref()).await?)
+    }
+
+    /// Prints the set-up token where nobody can log in yet. It goes to stdout and into no log.
+    pub(crate) async fn welcome(&self, data: &DataDir) -> Result<(), Failure> {
+        let Some(token) = self.setup_token().await? else {
+            return Ok(());
+        };
+        let server = server_url(&self.api.people_addrs());
+        println!(
+            "
+Palisade runs for the first time. This set-up token makes you its administrator, once, within a day:
+
+    {token}
+
+On this machine:
+
+    palisade login --server {server} --ca {root}
+
+and give the token when you are asked. Then make a product and a token for its first devices:
+
+    palisade product put camera --description 'Door camera'
+    palisade token create --product camera --uses 10
+",
+            root = data.root_certificate().display(),
+        );
+        Ok(())
+    }
+
+    /// Writes what is held and closes what is open.
+    pub(crate) async fn close(self) {
+        let Self {
+            ground,
+            pdp,
+            gateway,
+            api,
+            ..
+        } = self;
+        drop((api, gateway, pdp));
+        ground.close().await;
+    }
+}
+
+async fn never_fails(run: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {
+    run.await;
+    Ok(())
+}
+
+/// How people on this machine reach the REST door.
+fn server_url(addresses: &[SocketAddr]) -> String {
+    let port = addresses.first().map_or(8443, SocketAddr::port);
+    format!("https://localhost:{port}")
+}
