@@ -1,0 +1,191 @@
+"""Runs Palisade and speaks to its REST door: a server's life, its ports, its administrator."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+HOST = "localhost"
+SETUP_TOKEN = re.compile(r"pset_[A-Za-z0-9_-]+")
+
+
+def binary(name):
+    return str(pathlib.Path(os.environ["PALISADE_BIN"]) / name)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition, what, seconds=20):
+    """Waits until the condition holds and returns its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+
+
+def run(*command, check=True, **options):
+    """Runs a program to its end; its output is in the error when it fails."""
+    options.setdefault("timeout", 60)
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    done = subprocess.run([str(part) for part in command], capture_output=True, **options)
+    if check and done.returncode != 0:
+        raise AssertionError(
+            f"{' '.join(map(str, command))}\nexit {done.returncode}\n"
+            f"{done.stdout.decode(errors='replace')}\n{done.stderr.decode(errors='replace')}"
+        )
+    return done
+
+
+class Palisade:
+    """One server and its data directory."""
+
+    def __init__(self, root, plaintext=False, **settings):
+        """`settings` are configuration keys as the environment spells them (`GATEWAY__...`)."""
+        self.root = pathlib.Path(root)
+        self.data, self.home = self.root / "data", self.root / "home"
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.mqtt, self.devices, self.people, self.operators = (free_port() for _ in range(4))
+        self.plaintext = free_port() if plaintext else None
+        self.settings, self.process, self.token = settings, None, None
+
+    def environment(self):
+        values = {
+            "GATEWAY__LISTEN": f"127.0.0.1:{self.mqtt}",
+            "DEVICES__LISTEN": f"127.0.0.1:{self.devices}",
+            "PEOPLE__LISTEN": f"127.0.0.1:{self.people}",
+            "OPERATORS__LISTEN": f"127.0.0.1:{self.operators}",
+        }
+        if self.plaintext:
+            values["GATEWAY__INSECURE_LOOPBACK"] = f"127.0.0.1:{self.plaintext}"
+            values["GATEWAY__INSECURE_PRINCIPAL"] = "suite"
+        values.update(self.settings)
+        own = {f"PALISADE_{key}": value for key, value in values.items()}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("PALISADE_")}
+        return {**inherited, "HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / ".config"), **own}
+
+    # --- life ---
+
+    def start(self):
+        with open(self.root / "serve.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [binary("palisade"), "serve", "--data", str(self.data)],
+                stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self.environment(),
+            )
+        wait_for(self.is_ready, f"palisade ready (see {self.root}/serve.log)", 60)
+
+    def is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError("palisade ended:\n" + self.log()[-3000:])
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.operators}/readyz", timeout=2) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def set_up(self):
+        """Spends the set-up token for the administrator's, and fetches the root certificate."""
+        run("curl", "-sS", "--fail", "-k", "-o", self.ca, f"https://{HOST}:{self.devices}/ca/root.pem")
+        secret = SETUP_TOKEN.search(self.log())
+        assert secret, f"no set-up token in {self.root}/serve.log"
+        _, made = self.rest("POST", "/setup", {"token": secret[0], "name": "tests"}, token="", expect=(200, 201))
+        self.token = made["secret"]
+
+    def open_plaintext(self):
+        """Lets clients of the plaintext listener use every topic, but not subscribe to `test/nosubscribe`."""
+        self.put("/services/suite", {"description": "clients without certificates"})
+        for pattern in ("#", "$x/#"):
+            self.post("/grants", {"scope": {"type": "service", "id": "suite"}, "pattern": pattern, "actions": {
+                action: True for action in ("publish", "subscribe", "receive", "retain")}})
+        forbid = ('@id("nosubscribe") forbid (principal is Service, action == Action::"subscribe", resource) '
+                  'when { context.topic == "test/nosubscribe" };')
+        self.post("/policy/apply", {"text": self.get("/policy")["text"] + forbid, "reason": "for the suites"})
+
+    def kill(self):
+        """As a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(timeout=10)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                status = self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError("palisade does not end on SIGTERM:\n" + self.log()[-3000:]) from None
+            assert status == 0, self.log()[-3000:]
+
+    def log(self):
+        return (self.root / "serve.log").read_text(errors="replace")
+
+    # --- people ---
+
+    @property
+    def ca(self):
+        return self.root / "root.pem"
+
+    def cli(self, *arguments, check=True, **options):
+        return run(binary("palisade"), *arguments, check=check, env=self.environment(), **options)
+
+    def cli_json(self, *arguments):
+        return json.loads(self.cli(*arguments, "--json").stdout)
+
+    def rest(self, method, path, body=None, token=None, headers=None, raw=None, expect=None):
+        """One request under `/api/v1`: the status and the decoded body."""
+        data = raw if raw is not None else (json.dumps(body).encode() if body is not None else None)
+        request = urllib.request.Request(
+            f"https://{HOST}:{self.people}/api/v1{path}", method=method, data=data, headers=headers or {})
+        if data is not None and not request.has_header("Content-type"):
+            request.add_header("Content-Type", "application/json")
+        token = self.token if token is None else token
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        context = ssl.create_default_context(cafile=self.ca)
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+                status, content, kind = answer.status, answer.read(), answer.headers.get_content_type()
+        except urllib.error.HTTPError as error:
+            status, content, kind = error.code, error.read(), error.headers.get_content_type()
+        value = json.loads(content) if kind.endswith("json") and content else content
+        if expect is not None:
+            wanted = expect if isinstance(expect, tuple) else (expect,)
+            assert status in wanted, f"{method} {path}: {status} {value}"
+        return status, value
+
+    def get(self, path, **options):
+        return self.rest("GET", path, expect=200, **options)[1]
+
+    def post(self, path, body=None, **options):
+        return self.rest("POST", path, body if body is not None else {}, expect=(200, 201, 202, 204),
+                         **options)[1]
+
+    def put(self, path, body, **options):
+        return self.rest("PUT", path, body, expect=(200, 201, 204), **options)[1]
+
+    def events(self, **query):
+        """The newest events, oldest first."""
+        events, after = [], None
+        while True:
+            page = self.get("/events?" + urllib.parse.urlencode(
+                {**query, "limit": 500, **({"after": after} if after else {})}))
+            events += [item["event"] for item in page["items"]]
+            after = page.get("next")
+            if not after or not page["items"]:
+                return events
