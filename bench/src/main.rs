@@ -1,0 +1,318 @@
+//! Measures Palisade against its peers and prints the ratios. Both run here, in the same run, one after
+//! the other in turns; each figure is the median of the runs.
+
+mod broker;
+mod client;
+mod containment;
+mod decision;
+mod load;
+mod mosquitto;
+mod palisade;
+mod process;
+mod registry;
+mod report;
+mod rest;
+mod sessions;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+
+use broker::Broker;
+use load::Load;
+use mosquitto::Mosquitto;
+use palisade::Palisade;
+use report::{machine, median, percentile, table};
+
+/// Measures Palisade against its peers and prints the ratios.
+#[derive(Parser)]
+#[command(after_help = "Example:\n  cargo build --release -p palisade\n  \
+    cargo run --release -p palisade-bench -- messages handshakes\n\n\
+    mosquitto is needed for messages, handshakes and idle (Debian: apt-get install mosquitto).")]
+struct Options {
+    /// What to measure; everything where nothing is named.
+    what: Vec<What>,
+    /// The server under test.
+    #[arg(long, default_value = "target/release/palisade")]
+    palisade: PathBuf,
+    /// Runs of each measurement; the median is printed.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Messages of each load.
+    #[arg(long, default_value_t = 200_000)]
+    messages: u64,
+    /// Idle sessions.
+    #[arg(long, default_value_t = 20_000)]
+    sessions: usize,
+    /// Registered devices for decisions and import.
+    #[arg(long, default_value_t = 1_000_000)]
+    devices: usize,
+    /// Live sessions during containment.
+    #[arg(long, default_value_t = 10_000)]
+    live: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Messages through the gateway, against mosquitto.
+    Messages,
+    /// Full TLS handshakes, against mosquitto.
+    Handshakes,
+    /// Memory of an idle session, against mosquitto.
+    Idle,
+    /// The price of a policy decision.
+    Decision,
+    /// From quarantine to closed session.
+    Containment,
+    /// Enrolments over EST, against the signatures alone.
+    Enrolment,
+    /// Import of an inventory.
+    Import,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    raise_file_limit()?;
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let all = What::value_variants().to_vec();
+    let what = if options.what.is_empty() {
+        all
+    } else {
+        options.what.clone()
+    };
+    println!(
+        "Machine: {}; medians of {} runs.\n",
+        machine(),
+        options.runs
+    );
+    for one in what {
+        match one {
+            What::Messages => messages(&options).await?,
+            What::Handshakes => handshakes(&options).await?,
+            What::Idle => idle(&options).await?,
+            What::Decision => decision(&options).await?,
+            What::Containment => contain(&options).await?,
+            What::Enrolment => enrol(&options).await?,
+            What::Import => import(&options).await?,
+        }
+    }
+    Ok(())
+}
+
+fn raise_file_limit() -> Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")
+}
+
+/// Both brokers, each in a directory of its own.
+struct Pair {
+    palisade: Palisade,
+    mosquitto: Mosquitto,
+    _directories: [tempfile::TempDir; 2],
+}
+
+impl Pair {
+    fn start(options: &Options) -> Result<Self> {
+        let directories = [tempfile::tempdir()?, tempfile::tempdir()?];
+        Ok(Self {
+            palisade: Palisade::start(&options.palisade, directories[0].path())?,
+            mosquitto: Mosquitto::start(directories[1].path())?,
+            _directories: directories,
+        })
+    }
+
+    fn each(&self) -> [&dyn Broker; 2] {
+        [&self.palisade, &self.mosquitto]
+    }
+}
+
+async fn messages(options: &Options) -> Result<()> {
+    println!("## Messages of 256 bytes, TLS 1.3, client certificates, access control\n");
+    let mut rows = Vec::new();
+    for (name, publishers, subscribers) in [("20 to 1", 20, 1), ("1 to 20", 1, 20)] {
+        for qos in [0, 1] {
+            let messages = options.messages / subscribers as u64;
+            let load = Load {
+                publishers,
+                subscribers,
+                qos,
+                size: 256,
+                messages,
+            };
+            let mut found = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
+            for _ in 0..options.runs {
+                let pair = Pair::start(options)?;
+                for (broker, (rates, costs)) in pair.each().into_iter().zip(&mut found) {
+                    let outcome = load.run(broker).await?;
+                    rates.push(outcome.per_second);
+                    costs.push(outcome.cpu_us);
+                }
+            }
+            let [(own_rates, own_costs), (their_rates, their_costs)] = &found;
+            let (own, their) = (median(own_rates), median(their_rates));
+            let (own_cost, their_cost) = (median(own_costs), median(their_costs));
+            rows.push(vec![
+                format!("{name}, QoS {qos}"),
+                format!("{own:.0}"),
+                format!("{their:.0}"),
+                format!("{:.2}", own / their),
+                format!("{own_cost:.2}"),
+                format!("{their_cost:.2}"),
+                format!("{:.2}", own_cost / their_cost),
+            ]);
+        }
+    }
+    let header = [
+        "load",
+        "palisade msg/s",
+        "mosquitto msg/s",
+        "ratio",
+        "palisade CPU us/msg",
+        "mosquitto CPU us/msg",
+        "ratio",
+    ];
+    println!("{}", table(&header, &rows));
+    Ok(())
+}
+
+async fn handshakes(options: &Options) -> Result<()> {
+    println!("## Full handshakes to CONNACK (X25519MLKEM768 here, X25519 there)\n");
+    let mut found = [Vec::new(), Vec::new()];
+    for _ in 0..options.runs {
+        let pair = Pair::start(options)?;
+        for (broker, costs) in pair.each().into_iter().zip(&mut found) {
+            costs.push(sessions::handshake_cpu_us(broker, 2_000, 32).await?);
+        }
+    }
+    print_pair(&found, "CPU us a connection", 0);
+    Ok(())
+}
+
+async fn idle(options: &Options) -> Result<()> {
+    println!(
+        "## Resident memory of an idle TLS session, {} sessions\n",
+        options.sessions
+    );
+    let mut found = [Vec::new(), Vec::new()];
+    for _ in 0..options.runs {
+        let pair = Pair::start(options)?;
+        for (broker, costs) in pair.each().into_iter().zip(&mut found) {
+            costs.push(sessions::idle_session_kib(broker, options.sessions).await?);
+        }
+    }
+    print_pair(&found, "KiB a session", 1);
+    Ok(())
+}
+
+fn print_pair(found: &[Vec<f64>; 2], unit: &str, digits: usize) {
+    let (own, their) = (median(&found[0]), median(&found[1]));
+    let row = vec![
+        format!("{own:.digits$}"),
+        format!("{their:.digits$}"),
+        format!("{:.2}", own / their),
+    ];
+    let header = [
+        format!("palisade, {unit}"),
+        format!("mosquitto, {unit}"),
+        "ratio".to_owned(),
+    ];
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    println!("{}", table(&header, &[row]));
+}
+
+async fn decision(options: &Options) -> Result<()> {
+    println!(
+        "## Decisions, shipped policies, {} devices registered\n",
+        options.devices
+    );
+    let bench = decision::Bench::new(options.devices).await?;
+    let (mut cached, mut uncached) = (Vec::new(), Vec::new());
+    for _ in 0..options.runs {
+        let prices = bench.run().await?;
+        cached.push(prices.cached_ns);
+        uncached.push(prices.uncached_ns);
+    }
+    let row = vec![
+        format!("{:.0}", median(&cached)),
+        format!("{:.1}", median(&uncached) / 1e3),
+    ];
+    println!("{}", table(&["cached, ns", "uncached, us"], &[row]));
+    Ok(())
+}
+
+async fn contain(options: &Options) -> Result<()> {
+    println!(
+        "## Quarantine ordered over REST until the session is closed, {} live\n",
+        options.live
+    );
+    let directory = tempfile::tempdir()?;
+    let palisade = Palisade::start(&options.palisade, directory.path())?;
+    let times = containment::containment_ms(&palisade, options.live, 200).await?;
+    let row = vec![
+        format!("{:.1}", percentile(&times, 0.5)),
+        format!("{:.1}", percentile(&times, 0.99)),
+        times.len().to_string(),
+    ];
+    println!("{}", table(&["p50 ms", "p99 ms", "samples"], &[row]));
+    Ok(())
+}
+
+async fn enrol(options: &Options) -> Result<()> {
+    println!("## Enrolment over EST (TLS, token, request, certificate, ledger)\n");
+    let directory = tempfile::tempdir()?;
+    let palisade = Palisade::start(&options.palisade, directory.path())?;
+    let (mut costs, mut floors) = (Vec::new(), Vec::new());
+    for run in 0..options.runs {
+        let found = tokio::task::block_in_place(|| registry::enrolments(&palisade, run, 500))?;
+        costs.push(found.cpu_us);
+        floors.push(found.signatures_us);
+    }
+    let (cost, floor) = (median(&costs), median(&floors));
+    let row = vec![
+        format!("{cost:.0}"),
+        format!("{:.0}", 1e6 / cost),
+        format!("{floor:.0}"),
+        format!("{:.1}", cost / floor),
+    ];
+    let header = ["CPU us", "per CPU second", "signatures alone, us", "ratio"];
+    println!("{}", table(&header, &[row]));
+    Ok(())
+}
+
+async fn import(options: &Options) -> Result<()> {
+    println!(
+        "## Import of an inventory of {} devices (CSV over REST)\n",
+        options.devices
+    );
+    let directory = tempfile::tempdir()?;
+    let palisade = Palisade::start(&options.palisade, directory.path())?;
+    let (mut seconds, mut memory) = (Vec::new(), Vec::new());
+    for run in 0..options.runs.min(3) {
+        let found =
+            tokio::task::block_in_place(|| registry::import(&palisade, run, options.devices))?;
+        seconds.push(found.seconds);
+        memory.push(found.memory_mib);
+    }
+    let database =
+        std::fs::metadata(palisade.data().join("palisade.db")).map_or(0, |file| file.len());
+    let row = vec![
+        format!("{:.1}", median(&seconds)),
+        format!("{:.0}", median(&memory)),
+        format!("{}", database >> 20),
+    ];
+    println!(
+        "{}",
+        table(
+            &["seconds", "memory, MiB", "database after all runs, MiB"],
+            &[row]
+        )
+    );
+    Ok(())
+}
