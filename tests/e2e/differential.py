@@ -45,7 +45,10 @@ def subscription(rng, version):
     if version == 5:
         if rng.random() < 0.2:
             return "$share", name, options
-        options |= rng.choice([0, 0, 4]) | rng.choice([0, 8]) | rng.choice([0, 0, 0x10, 0x20])
+        # mosquitto 2.0 keeps no-local and retain-as-published of the first subscription when a client
+        # subscribes to the same filter again, so here these two depend on the filter alone.
+        own = random.Random(name)
+        options |= own.choice([0, 0, 4]) | own.choice([0, 8]) | rng.choice([0, 0, 0x10, 0x20])
     return "", name, options
 
 
@@ -81,6 +84,15 @@ def script(seed, length=60):
             add(act, will=wills[client])
             online.discard(client)
     return steps
+
+
+def matches(topic_filter, topic):
+    """Whether a filter matches a topic (no `$` topics here)."""
+    levels, wanted = topic.split("/"), topic_filter.split("/")
+    if wanted[-1] == "#":
+        wanted.pop()
+        levels = levels[:len(wanted)]
+    return len(levels) == len(wanted) and all(w in ("+", level) for w, level in zip(wanted, levels))
 
 
 class Player:

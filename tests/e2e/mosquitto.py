@@ -27,7 +27,7 @@ class Subscriber:
     def __init__(self, palisade, identity, *topics, version="5", client_id=None, options=(), qos=2):
         asked = [part for topic in topics for part in ("-t", topic)]
         self.process = subprocess.Popen(
-            ["mosquitto_sub", *arguments(palisade, identity, version, client_id), "-q", str(qos), *asked,
+            ["stdbuf", "-oL", "mosquitto_sub", *arguments(palisade, identity, version, client_id), "-q", str(qos), *asked,
              "-F", "%t %p %q %r", *map(str, options), "-d"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
         self.lines, self.log = queue.Queue(), []

@@ -71,10 +71,17 @@ class Palisade:
             "DEVICES__LISTEN": f"127.0.0.1:{self.devices}",
             "PEOPLE__LISTEN": f"127.0.0.1:{self.people}",
             "OPERATORS__LISTEN": f"127.0.0.1:{self.operators}",
+            # The tests fail to enrol on purpose, and all from one address.
+            "DEVICES__FAILURES_PER_MINUTE": "100000",
         }
         if self.plaintext:
             values["GATEWAY__INSECURE_LOOPBACK"] = f"127.0.0.1:{self.plaintext}"
             values["GATEWAY__INSECURE_PRINCIPAL"] = "suite"
+            values["GATEWAY__MAX_KEEP_ALIVE_S"] = "60"
+            # All clients of that listener are one principal at one address: it connects often.
+            for limit in ("SERVICE__CONNECTS_PER_MINUTE", "SERVICE__MAX_SESSIONS",
+                          "SOURCE__CONNECTIONS_PER_SECOND", "SOURCE__CONNECTION_BURST"):
+                values[f"GATEWAY__{limit}"] = "1000000"
         values.update(self.settings)
         own = {f"PALISADE_{key}": value for key, value in values.items()}
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("PALISADE_")}
@@ -141,6 +148,11 @@ class Palisade:
     def ca(self):
         return self.root / "root.pem"
 
+    def login(self):
+        """Makes the command line the administrator's."""
+        run(binary("palisade"), "login", "--server", f"https://{HOST}:{self.people}", "--ca", self.ca,
+            env={**self.environment(), "PALISADE_TOKEN": self.token})
+
     def cli(self, *arguments, check=True, **options):
         return run(binary("palisade"), *arguments, check=check, env=self.environment(), **options)
 
@@ -163,7 +175,8 @@ class Palisade:
                 status, content, kind = answer.status, answer.read(), answer.headers.get_content_type()
         except urllib.error.HTTPError as error:
             status, content, kind = error.code, error.read(), error.headers.get_content_type()
-        value = json.loads(content) if kind.endswith("json") and content else content
+        is_json = kind == "application/json" or kind.endswith("+json")
+        value = json.loads(content) if is_json and content else content
         if expect is not None:
             wanted = expect if isinstance(expect, tuple) else (expect,)
             assert status in wanted, f"{method} {path}: {status} {value}"

@@ -181,9 +181,9 @@ def test_deep_topics_are_served_or_refused(connect, witness, topic, levels):
         assert levels > 128
 
 
-def test_a_hundred_thousand_topics_are_served(connect, witness):
-    client = connect()
-    for n in range(100_000):
+def test_tens_of_thousands_of_topics_are_served(connect, witness):
+    client = connect(timeout=60)
+    for n in range(50_000):
         client.send_publish(f"many/{n}/{n % 7}", b"x")
     client.ping()
 

@@ -39,12 +39,12 @@ def test_an_unknown_key_in_the_environment_is_refused_too(stranger):
 
 
 @pytest.mark.parametrize("text, names", [
-    ("[gateway]\nmax_packet_size = 'large'\n", "max_packet_size"),
+    ("[gateway]\nmax_packet_size = 'large'\n", "palisade.toml:2"),
     ("[gateway]\nmax_packet_size = 1\n", "max_packet_size"),
     ("[gateway\n", "palisade.toml"),
-    ("[gateway]\nlisten = ['somewhere']\n", "listen"),
+    ("[gateway]\nlisten = ['somewhere']\n", "palisade.toml:2"),
 ])
-def test_a_value_that_cannot_be_is_refused_with_its_key(stranger, text, names):
+def test_a_value_that_cannot_be_is_refused_with_its_key_or_line(stranger, text, names):
     assert names in serve(stranger, text)
 
 

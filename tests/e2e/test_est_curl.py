@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from fleet import Identity, curl, enrol, key_and_request, save_certificate, simple_enroll
-from palisade import run
+from palisade import Palisade, run
 
 EST = "/.well-known/est"
 
@@ -135,10 +135,17 @@ def test_a_smuggled_extension_is_refused_or_left_out(palisade, fleet, newcomer, 
 
 def test_a_request_for_another_name_than_the_tokens_is_refused(palisade, fleet, newcomer):
     secret = fleet.token(device=newcomer.name)["secret"]
-    for subject in ("/CN=somebody-else", "/CN=../../etc", "/O=nobody",
-                    f"/CN={newcomer.name}/CN=two"):
+    for subject in ("/CN=somebody-else", "/CN=..\\/..\\/etc", f"/CN={newcomer.name}/CN=two"):
         refused = simple_enroll(palisade, key_and_request(newcomer, subject), "-u", f"x:{secret}")
         assert refused.status in (400, 403), (subject, refused)
+
+
+def test_a_request_without_a_name_gets_the_tokens(palisade, fleet, newcomer):
+    secret = fleet.token(device=newcomer.name)["secret"]
+    answer = simple_enroll(palisade, key_and_request(newcomer, "/O=maker"), "-u", f"x:{secret}")
+    assert answer.status == 200, answer
+    save_certificate(answer, newcomer)
+    assert f"Subject: CN = {newcomer.name}\n" in certificate_text(newcomer)
 
 
 def test_a_request_without_proof_of_possession_is_refused(palisade, fleet, newcomer):
@@ -157,10 +164,26 @@ def test_garbage_in_place_of_a_request_is_refused(palisade, fleet, newcomer, bod
     assert enrol(palisade, newcomer, secret).status == 200, "the token was spent by garbage"
 
 
-def test_a_huge_request_is_refused_before_it_is_read(palisade, fleet, newcomer):
+@pytest.mark.parametrize("size", [25_000, 60_000, 5_000_000])
+def test_a_request_that_is_too_large_is_refused(palisade, fleet, newcomer, size):
     secret = fleet.token(device=newcomer.name)["secret"]
-    answer = curl(palisade, f"{EST}/simpleenroll", "-u", f"x:{secret}", body=b"A" * 5_000_000)
-    assert answer.status in (400, 413), answer
+    answer = curl(palisade, f"{EST}/simpleenroll", "-u", f"x:{secret}", body=b"A" * size)
+    # curl 7.88 does not read an answer that comes while it still sends a body this long.
+    assert answer.status == 413 or size > 1_000_000 and answer.status in (0, 100), answer
+    assert enrol(palisade, newcomer, secret).status == 200
+
+
+def test_who_fails_too_often_waits(tmp_path):
+    server = Palisade(tmp_path, DEVICES__FAILURES_PER_MINUTE="3")
+    server.start()
+    try:
+        server.set_up()
+        identity = Identity("guesser", tmp_path, server.ca)
+        request = key_and_request(identity)
+        statuses = [simple_enroll(server, request, "-u", "x:pet_guess").status for _ in range(6)]
+        assert statuses[0] == 401 and statuses[-1] == 429, statuses
+    finally:
+        server.stop()
 
 
 def renew(palisade, identity, holder, subject=None):

@@ -26,6 +26,7 @@ def test_verify_names_the_entry_in_which_a_bit_was_flipped_while_the_server_was_
     own_palisade.start()
     fault = own_palisade.post("/ledger/verify")["fault"]
     assert re.search(r"\b5\b", json.dumps(fault)), fault
+    own_palisade.login()
     done = own_palisade.cli("ledger", "verify", "--json", check=False)
     assert done.returncode != 0
     assert re.search(r"\b5\b", (done.stdout + done.stderr).decode()), done

@@ -290,9 +290,9 @@ def test_the_server_uses_no_alias_towards_a_client_that_takes_none(connect, topi
 # --- flow control and size ---
 
 def test_a_message_that_is_larger_than_the_client_takes_is_left_out(connect, topic):
-    client, publisher = connect(maximum_packet_size=100), connect()
+    client, publisher = connect(maximum_packet_size=200), connect()
     client.subscribe(topic)
-    for payload in (b"." * 40, b"." * 200, b"end"):
+    for payload in (b"." * 40, b"." * 300, b"end"):
         publisher.publish(topic, payload, 1)
     assert [m.payload for m in client.messages(2)] == [b"." * 40, b"end"]
 
@@ -380,6 +380,16 @@ def test_a_shared_subscription_of_wrong_form_is_refused(connect, bad):
 
 def test_publish_to_nobody_says_so_or_success(connect, topic):
     assert connect().publish(topic + "/nobody", b"", 1) in (0x00, 0x10)
+
+
+def test_a_publish_that_is_denied_is_answered_with_its_reason(connect, is_palisade):
+    if not is_palisade:
+        pytest.skip("needs a topic that is not granted")
+    client = connect()
+    for qos in (1, 2):
+        assert client.publish("$not/granted", b"", qos) == 0x87
+    client.publish("$not/granted", b"", 0)
+    client.ping()
 
 
 def test_an_unknown_packet_id_in_pubrel_is_answered_with_its_reason(connect):

@@ -135,7 +135,6 @@ def test_a_session_resumes_with_what_waited(palisade, device, backend, place, ve
 def test_a_large_burst_of_each_qos_arrives_in_order(palisade, device, backend, place):
     with Client(palisade, device) as client, Client(palisade, backend) as publisher:
         client.subscribe(place)
-        publisher.paho.max_inflight_messages_set(100)
         for n in range(300):
             publisher.paho.publish(place, str(n), 1 + n % 2)
         heard = [int(client.message().payload) for _ in range(300)]
@@ -147,8 +146,7 @@ def test_what_is_denied_says_not_authorized(palisade, device):
     with Client(palisade, device) as client:
         assert client.subscribe("#") == [0x87]
         assert client.publish("devices/another/x") == 0x87
-        assert client.publish("devices/another/x", qos=2) == 0x87
-
+    
 
 def test_the_server_says_why_it_closes(palisade, fleet):
     device = fleet.device()

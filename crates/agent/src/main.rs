@@ -1,3 +1,9 @@
-//! The command line of the device agent.
+//! The device agent `palisade-agent`.
 
-fn main() {}
+use std::process::ExitCode;
+
+mod cli;
+
+fn main() -> ExitCode {
+    cli::main()
+}

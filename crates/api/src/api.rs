@@ -114,7 +114,7 @@ impl Api {
         config.check()?;
         let ready = Arc::new(AtomicBool::new(false));
         let devices = Devices::new(&parts);
-        let operators = Operators::new(&parts, ready.clone());
+        let operators = Operators::new(&parts, devices.clone(), ready.clone());
         let mut doors = Vec::new();
         let mut options = config.devices.limits.options(devices::MAX_BODY);
         options.on_refused = Some(devices.on_refused());

@@ -15,7 +15,14 @@ mod refused;
 mod renew;
 mod report;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::Router;
 use palisade_core::{Clock, Principal, port::Journal};
@@ -55,6 +62,17 @@ pub(crate) struct Devices {
     reports: Limiter<Principal>,
     tasks: TaskTracker,
     workers: Arc<Semaphore>,
+    enrolled: AtomicU64,
+    renewed: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What the door did since it was opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) enrolled: u64,
+    pub(crate) renewed: u64,
+    pub(crate) refused: u64,
 }
 
 impl Devices {
@@ -72,7 +90,20 @@ impl Devices {
             reports: Limiter::new(config.reports_per_hour, HOUR),
             tasks: TaskTracker::new(),
             workers: Arc::new(Semaphore::new(WORKERS)),
+            enrolled: AtomicU64::new(0),
+            renewed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         })
+    }
+
+    /// What the door did.
+    pub(crate) fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            enrolled: read(&self.enrolled),
+            renewed: read(&self.renewed),
+            refused: read(&self.refused),
+        }
     }
 
     /// What the server tells of clients whose certificate was refused in the handshake.
@@ -88,6 +119,7 @@ impl Devices {
                 principal: None,
             };
             let what = What::Refused(format!("tls handshake: {error}"));
+            devices.refused.fetch_add(1, Ordering::Relaxed);
             devices.notices.note_soon(about, what);
         })
     }

@@ -1,5 +1,7 @@
 //! The door for operators: whether the server lives, whether it is ready, and its numbers.
 
+mod metrics;
+
 use std::{
     sync::{
         Arc,
@@ -11,13 +13,19 @@ use std::{
 use axum::{
     Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use palisade_gateway::Gateway;
+use palisade_identity::Identity;
+use palisade_ledger::Ledger;
+use palisade_policy::Pdp;
 use palisade_store::Store;
+use tokio::sync::Mutex;
 
-use crate::{ApiParts, config::HttpLimits, serve::ServeOptions};
+use self::metrics::Census;
+use crate::{ApiParts, config::HttpLimits, devices::Devices, serve::ServeOptions};
 
 /// Renders the metrics of the process in Prometheus' text format.
 pub type MetricsRender = Arc<dyn Fn() -> String + Send + Sync>;
@@ -28,15 +36,39 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The state of the door.
 pub(crate) struct Operators {
     store: Store,
+    identity: Arc<Identity>,
+    pdp: Arc<Pdp>,
+    ledger: Arc<Ledger>,
+    gateway: Arc<Gateway>,
+    devices: Arc<Devices>,
+    render: Option<MetricsRender>,
+    version: &'static str,
     ready: Arc<AtomicBool>,
+    census: Mutex<Option<Census>>,
 }
 
 impl Operators {
-    pub(crate) fn new(parts: &ApiParts, ready: Arc<AtomicBool>) -> Arc<Self> {
+    pub(crate) fn new(
+        parts: &ApiParts,
+        devices: Arc<Devices>,
+        ready: Arc<AtomicBool>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             store: parts.store.clone(),
+            identity: parts.identity.clone(),
+            pdp: parts.pdp.clone(),
+            ledger: parts.ledger.clone(),
+            gateway: parts.gateway.clone(),
+            devices,
+            render: parts.metrics.clone(),
+            version: parts.version,
             ready,
+            census: Mutex::default(),
         })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
     }
 }
 
@@ -52,12 +84,13 @@ pub(crate) fn router(state: Arc<Operators>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
         .with_state(state)
 }
 
 async fn readyz(State(operators): State<Arc<Operators>>) -> Response {
     let not_ready = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
-    if !operators.ready.load(Ordering::SeqCst) {
+    if !operators.is_ready() {
         return not_ready("starting or stopping\n");
     }
     match tokio::time::timeout(PATIENCE, operators.store.ping()).await {
@@ -68,4 +101,12 @@ async fn readyz(State(operators): State<Arc<Operators>>) -> Response {
         }
         Err(_) => not_ready("the database does not answer\n"),
     }
+}
+
+async fn metrics(State(operators): State<Arc<Operators>>) -> Response {
+    let headers = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    (headers, operators.metrics().await).into_response()
 }

@@ -19,6 +19,7 @@ mod extract;
 mod failures;
 mod gate;
 mod grants;
+mod hex;
 mod import;
 mod ledger;
 mod messages;

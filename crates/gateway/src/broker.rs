@@ -5,6 +5,7 @@ mod deadlines;
 mod publish;
 mod registry;
 mod restore;
+mod seen;
 mod sessions;
 mod stats;
 mod wills;
@@ -24,6 +25,7 @@ use parking_lot::RwLock;
 
 pub use publish::{Distributed, Wakes};
 pub use registry::Registry;
+pub use seen::Seen;
 pub use sessions::{Attach, AttachError, Attached, Ended};
 pub use stats::{GatewayStats, Stats};
 
@@ -59,6 +61,8 @@ pub struct Broker {
     pub stats: Stats,
     /// Sessions.
     pub registry: Registry,
+    /// Devices that were heard of lately.
+    pub seen: Seen,
     tree: RwLock<Tree<Arc<Session>>>,
     /// Moves with every change of the tree.
     generation: AtomicU64,
@@ -86,6 +90,7 @@ impl Broker {
             persister: Persister::new(),
             stats: Stats::new(clock.now()),
             registry: Registry::default(),
+            seen: Seen::default(),
             tree: RwLock::new(Tree::default()),
             generation: AtomicU64::new(0),
             retained: RwLock::new(Retained::new(

@@ -59,6 +59,8 @@ pub struct Connection {
     routes: RouteCache,
     /// Packets that are sent once a change is durable, in order.
     gates: Gates,
+    /// Messages of quality of service 2 that came on this connection and were not released.
+    unreleased: usize,
     /// What was in flight on the last connection and waits for the window to be sent again.
     resend: VecDeque<Resend>,
     keep_alive: Option<Duration>,
@@ -154,8 +156,10 @@ impl Connection {
     /// Serves the client until the connection ends, and gives the session back.
     pub async fn run(mut self: Box<Self>) {
         let ending = std::future::poll_fn(|cx| self.poll(cx)).await;
+        // The session is given back before the socket closes: a client that sees the end and comes back at
+        // once finds it.
         self.finish(ending);
-        self.link.linger().await;
+        self.link.part(&[]).await;
     }
 
     fn finish(&mut self, ending: Ending) {
@@ -196,7 +200,7 @@ impl Connection {
             match result {
                 Ok(()) => Poll::Pending,
                 Err(ending) => {
-                    self.say_goodbye(&mut turn, ending);
+                    self.say_last_words(&mut turn, ending);
                     Poll::Ready(ending)
                 }
             }
@@ -266,7 +270,10 @@ impl Connection {
             turn.cx.waker().wake_by_ref();
             return false;
         }
-        self.link.unsent() <= MAX_UNSENT && self.gates.len() <= MAX_GATED && self.is_let_go(turn)
+        self.link.unsent() <= MAX_UNSENT
+            && self.gates.len() <= MAX_GATED
+            && self.is_let_go(turn)
+            && self.may_go_on()
     }
 
     fn is_let_go(&mut self, turn: &mut Turn<'_, '_>) -> bool {
@@ -291,13 +298,12 @@ impl Connection {
         true
     }
 
-    fn say_goodbye(&mut self, turn: &mut Turn<'_, '_>, ending: Ending) {
+    fn say_last_words(&mut self, turn: &mut Turn<'_, '_>, ending: Ending) {
         if let Some((reason, words)) = ending.tell {
             self.encoder
                 .disconnect(&mut turn.scratch.plain_out, reason, words);
         }
         let _ = self.link.poll_send(turn.cx, turn.scratch);
-        self.link.poll_goodbye(turn.cx, turn.scratch);
     }
 
     fn flush_counts(&mut self) {

@@ -1,6 +1,7 @@
 //! The gateway as others hold it: opened, run, asked, and told to close sessions.
 
 mod listen;
+mod seen;
 mod sessions;
 mod status;
 mod submit;
@@ -199,6 +200,11 @@ impl Gateway {
         parts.spawn(watch::watch(
             broker.clone(),
             self.bus.changes(),
+            work.clone(),
+        ));
+        parts.spawn(seen::write(
+            broker.clone(),
+            self.store.clone(),
             work.clone(),
         ));
         if broker.config.status_interval_s > 0 {

@@ -247,7 +247,7 @@ impl Link {
     }
 
     /// Says goodbye in TLS and closes the sending side.
-    pub fn poll_goodbye(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) {
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) {
         scratch.wire_out.clear();
         if let Some(tls) = &mut self.tls {
             tls.close_notify(&mut self.partial_record, &mut scratch.wire_out);
@@ -273,7 +273,7 @@ impl Link {
 
     /// Waits, not for long, until the last words are sent and the other side has closed as well: a
     /// socket that is closed with unread bytes takes back what it sent last.
-    pub async fn linger(&mut self) {
+    async fn linger(&mut self) {
         let mut left = MAX_FORGOTTEN;
         let end = poll_fn(|cx| self.poll_linger(cx, &mut left));
         let _ = tokio::time::timeout(LINGER, end).await;

@@ -2,9 +2,10 @@
 //!
 //! What a request can decide is its key: ECDSA on P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits.
 //! Every other field of the certificate is ours. A request that asks for a name or a right which we would
-//! not give is refused rather than cut down in silence. Two habits of real clients are let pass, because
+//! not give is refused rather than cut down in silence. Three habits of real clients are let pass, because
 //! they ask for nothing that could do harm and are not copied: parts of the subject besides the common
-//! name (`openssl req` fills in a country), and harmless bits of keyUsage.
+//! name (`openssl req` fills in a country), harmless bits of keyUsage, and what libest copies from the
+//! certificate that it renews (which key signed it, and where the CRL is).
 
 use palisade_core::{Principal, TrustDomain};
 use rcgen::SubjectPublicKeyInfo;
@@ -245,6 +246,9 @@ fn check_extension(extension: &X509Extension<'_>, uris: &mut Vec<String>) -> Res
         ParsedExtension::BasicConstraints(basic) if !basic.ca => Ok(()),
         // Ours is made from the key as well.
         ParsedExtension::SubjectKeyIdentifier(_) => Ok(()),
+        ParsedExtension::AuthorityKeyIdentifier(_) | ParsedExtension::CRLDistributionPoints(_) => {
+            Ok(())
+        }
         ParsedExtension::ParseError { error } => Err(malformed(format!(
             "extension {} cannot be read: {error}",
             extension.oid

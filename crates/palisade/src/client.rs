@@ -128,6 +128,18 @@ impl Session {
     }
 }
 
+/// The root certificates in a PEM text.
+pub(crate) fn read_roots(pem: &str) -> Result<Vec<Certificate<'static>>, Failure> {
+    let roots: Vec<Certificate<'static>> = rustls_pemfile::certs(&mut pem.as_bytes())
+        .filter_map(Result::ok)
+        .map(|der| Certificate::from_der(&der).to_owned())
+        .collect();
+    match roots.is_empty() {
+        true => Err(Failure::usage("the CA file holds no certificate in PEM")),
+        false => Ok(roots),
+    }
+}
+
 /// Speaks to one server.
 pub(crate) struct Client {
     agent: Agent,
@@ -149,14 +161,9 @@ impl Client {
             let message = format!("{server:?} is no address of a server");
             return Err(Failure::usage(message).next("write it as https://fleet.example:8443"));
         }
-        let roots: Vec<Certificate<'static>> = rustls_pemfile::certs(&mut ca.as_bytes())
-            .filter_map(Result::ok)
-            .map(|der| Certificate::from_der(&der).to_owned())
-            .collect();
-        if roots.is_empty() {
-            return Err(Failure::usage("the CA file holds no certificate in PEM")
-                .next("give the server's root.pem (in its data directory) with --ca"));
-        }
+        let roots = read_roots(ca).map_err(|failure| {
+            failure.next("give the server's root.pem (in its data directory) with --ca")
+        })?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::new_with_certs(&roots))

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use error::ConfigError;
 pub(crate) use overrides::{Override, from_environment, from_flags};
-pub(crate) use sections::{IdentitySection, KeysSection, LogFormat, LogSection};
+pub(crate) use sections::{IdentitySection, KeysSection, LogFormat, LogSection, TelemetrySection};
 pub(crate) use show::ConfigCommand;
 pub(crate) use span::Span;
 pub(crate) use template::{DEFAULTS, render};
@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) keys: KeysSection,
     /// What the server says about itself, on stderr.
     pub(crate) log: LogSection,
+    /// Traces of requests at the HTTPS doors, for an OpenTelemetry collector.
+    pub(crate) telemetry: TelemetrySection,
 }
 
 /// Where a configuration comes from.
@@ -99,6 +101,9 @@ impl Config {
                  credential",
             ));
         }
+        self.telemetry
+            .check()
+            .map_err(|error| ConfigError::plain("configuration", error))?;
         crate::serve::logs::check(&self.log.level)
             .map_err(|error| ConfigError::plain("configuration", format!("log.level: {error}")))
     }

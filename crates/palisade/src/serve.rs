@@ -10,6 +10,7 @@ mod metrics;
 mod notify;
 mod signals;
 mod tasks;
+mod telemetry;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::{
 
 pub(crate) use house::{House, prepare};
 pub(crate) use tasks::Tasks;
+use telemetry::Telemetry;
 
 /// How long parts may take to end, beyond what the gateway's own drain takes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,10 +49,15 @@ pub(crate) struct ServeCommand {
 impl ServeCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let config = self.more.load(Some(&self.data.data))?;
-        logs::install(&config.log)?;
+        let telemetry = Telemetry::open(&config.telemetry)?;
+        logs::install(&config.log, telemetry.as_ref())?;
         let data = DataDir::create(&self.data.data)?;
         raise_file_limit();
-        runtime()?.block_on(serve(&config, &data))
+        let served = runtime()?.block_on(serve(&config, &data));
+        if let Some(telemetry) = telemetry {
+            telemetry.close();
+        }
+        served
     }
 }
 

@@ -47,6 +47,8 @@ impl Pdp {
         author: &str,
         reason: &str,
     ) -> Result<Arc<PolicyVersion>, ApplyError> {
+        // Who begins while another is at it has not seen what the other applies, and is told so.
+        let before = self.policies().version;
         note("who applies it", author)?;
         note("why it is applied", reason)?;
         let (owned_text, owned_tests) = (text.to_owned(), tests.to_owned());
@@ -56,7 +58,6 @@ impl Pdp {
                 "the text could not be read",
             )]))
         })?;
-        let before = self.policies().version;
         let version = PolicyVersion {
             version: before + 1,
             text: text.to_owned(),

@@ -238,3 +238,6 @@ impl Drop for Remembered {
         self.report();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,6 +166,17 @@ impl Engine {
         })
     }
 
+    /// The same, but policies are shown all of a request, whatever they read.
+    #[cfg(test)]
+    pub(crate) fn showing_everything(text: &str) -> Result<Self, Vec<PolicyProblem>> {
+        let mut engine = Self::new(text)?;
+        engine
+            .by_action
+            .iter_mut()
+            .for_each(|(_, reads)| *reads = Reads::ALL);
+        Ok(engine)
+    }
+
     pub(crate) fn infos(&self) -> &[PolicyInfo] {
         &self.infos
     }

@@ -152,11 +152,9 @@ impl Pdp {
                     self.sort_by_due(devices.collect(), &mut soon).await
                 }
             };
-            if now.is_empty() {
-                continue;
+            if !now.is_empty() {
+                soon.extend(self.weigh_and_write_all(now).await);
             }
-            let failed = self.weigh_and_write_all(now).await;
-            soon.extend(failed);
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = sleep(GATHER) => {}

@@ -8,11 +8,11 @@
 //! points = 100 * n * n / (n * n + 15 * 15)        rounded down; n is at most 45
 //! ```
 //!
-//! | denials within a minute | 1 | 5 | 10 | 15 | 20 | 45 and more |
-//! |---|---|---|---|---|---|---|
-//! | points | 0 | 10 | 30 | 50 | 63 | 90 |
+//! | count | 1 | 5 | 10 | 15 | 19 | 30 | 45 |
+//! |---|---|---|---|---|---|---|---|
+//! | points | 0 | 10 | 30 | 50 | 61 | 80 | 90 |
 //!
-//! So a stray denial costs nothing, fifteen halve the trust, the twentieth or so takes a device
+//! So a stray denial costs nothing, fifteen halve the trust, the twentieth within a minute takes a device
 //! below the shipped trust floor of 40, and after the worst flood a device that behaves is back at that
 //! floor after 13 minutes and fully trusted after 50.
 //!
@@ -254,5 +254,96 @@ impl Denials {
             );
         }
         differing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(id: &str) -> DeviceId {
+        DeviceId::parse(id).expect("valid")
+    }
+
+    fn minutes(minutes: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes)
+    }
+
+    fn points_of(denials: &Denials, id: &DeviceId, now: Timestamp) -> u8 {
+        denials.reason(id, now).map_or(0, |reason| reason.points)
+    }
+
+    #[test]
+    fn the_table_in_the_documentation_is_true() {
+        let counts = [1.0, 5.0, 10.0, 15.0, 19.0, 30.0, 45.0];
+        assert_eq!(counts.map(points), [0, 10, 30, 50, 61, 80, 90]);
+    }
+
+    #[test]
+    fn more_denials_never_cost_less_and_points_lead_back_to_a_count() {
+        for count in 0..45 {
+            assert!(points(f64::from(count)) <= points(f64::from(count + 1)));
+        }
+        for cost in 0..=90 {
+            let again = points(count_of(cost) + 1e-9);
+            assert_eq!(again, cost);
+        }
+        assert!(count_of(255) <= MAX_COUNT);
+    }
+
+    #[test]
+    fn a_flood_is_remembered_no_longer_than_its_cap_and_decays_by_half() {
+        let (denials, id) = (Denials::default(), device("bad"));
+        denials.add(&id, u64::MAX, minutes(0));
+        assert_eq!(points_of(&denials, &id, minutes(0)), 90);
+        assert_eq!(points_of(&denials, &id, minutes(10)), points(22.5));
+        assert!(
+            points_of(&denials, &id, minutes(13)) <= 60,
+            "back at the shipped floor"
+        );
+        assert_eq!(points_of(&denials, &id, minutes(50)), 0);
+        // A clock that is set back does not add to it.
+        assert_eq!(points_of(&denials, &id, minutes(-600)), 90);
+    }
+
+    #[test]
+    fn a_device_waits_to_be_weighed_once_however_often_it_is_denied() {
+        let (denials, id) = (Denials::default(), device("bad"));
+        for _ in 0..100 {
+            denials.add(&id, 1, minutes(0));
+        }
+        assert_eq!(denials.take_fresh(), [id.clone()]);
+        assert!(denials.take_fresh().is_empty());
+        denials.add(&id, 1, minutes(0));
+        assert_eq!(denials.take_fresh(), [id]);
+    }
+
+    #[test]
+    fn what_decayed_is_not_held_and_a_full_table_takes_no_more() {
+        let denials = Denials::default();
+        for n in 0..MAX_DEVICES + 10 {
+            denials.add(&device(&format!("d{n}")), 1, minutes(0));
+        }
+        assert_eq!(denials.counters.len(), MAX_DEVICES);
+        assert_eq!(denials.take_fresh().len(), MAX_DEVICES);
+        denials.settle(minutes(21));
+        assert_eq!(denials.counters.len(), 0);
+    }
+
+    #[test]
+    fn what_is_forgiven_does_not_come_back_from_what_was_written_before() {
+        let (denials, id) = (Denials::default(), device("bad"));
+        denials.add(&id, 40, minutes(0));
+        let written = vec![denials.reason(&id, minutes(0)).expect("a reason")];
+        denials.written(&id, &written);
+        denials.forgive(&id, minutes(1));
+        denials.adopt(&id, &written, minutes(1));
+        assert_eq!(points_of(&denials, &id, minutes(1)), 0);
+        // Another process has no such memory: it takes what is written.
+        let other = Denials::default();
+        other.adopt(&id, &written, minutes(0));
+        assert!(points_of(&other, &id, minutes(0)).abs_diff(written[0].points) <= 1);
+        other.heed(&id, &[], minutes(1));
+        assert_eq!(points_of(&other, &id, minutes(1)), 0);
     }
 }

@@ -384,9 +384,10 @@ async fn an_import_is_seen_whole_or_not_at_all() {
 #[tokio::test]
 async fn what_a_broken_import_left_is_swept_away() {
     let (directory, store) = store().await;
-    let mut broken = store.begin_import().await.expect("begins");
-    broken.stage(&[device("a")]).await.expect("stages");
-    drop(broken);
+    {
+        let mut broken = store.begin_import().await.expect("begins");
+        broken.stage(&[device("a")]).await.expect("stages");
+    }
     store.sweep_imports().await.expect("sweeps");
     store.close().await;
     drop(store);

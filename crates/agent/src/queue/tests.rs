@@ -13,7 +13,7 @@ fn message(number: usize) -> Outgoing {
         "devices/a/telemetry",
         payload,
         Qos::AtLeastOnce,
-        number % 2 == 0,
+        number.is_multiple_of(2),
     )
     .expect("valid")
 }

@@ -9,7 +9,11 @@
 //! An active device may enrol again, as after a factory reset; the certificates that it had stay valid,
 //! for the answer may not have reached it. Whoever knows that a key is in other hands revokes them.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use palisade_core::{
@@ -60,7 +64,10 @@ impl Devices {
             Err(wait) => Err(Refused::too_often("enrolment_failures", wait)),
         };
         match outcome {
-            Ok(issued) => Ok(issued),
+            Ok(issued) => {
+                self.enrolled.fetch_add(1, Ordering::Relaxed);
+                Ok(issued)
+            }
             Err(refused) => Err(self.settle_stranger(source, refused).await),
         }
     }

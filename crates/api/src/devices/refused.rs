@@ -1,6 +1,6 @@
 //! Refusals, from where they arise to the client and to the auditor.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, sync::atomic::Ordering, time::Instant};
 
 use palisade_core::{Action, DenyReason, Principal};
 
@@ -85,6 +85,7 @@ impl Devices {
         let Some(what) = refused.what else {
             return refused.answer;
         };
+        self.refused.fetch_add(1, Ordering::Relaxed);
         let about = About {
             source,
             principal: refused.principal,

@@ -3,7 +3,7 @@
 //! The certificate that was shown stays valid until it ends: a device that loses power between our answer
 //! and its disk would otherwise never come back.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use palisade_core::{Door, Event, EventKind, Principal, Request, Serial};
 use palisade_identity::{Issued, Peer};
@@ -23,7 +23,10 @@ impl Devices {
             Some(Ok(Peer::Principal {
                 principal, serial, ..
             })) => match self.try_renew(&attempt, principal, serial).await {
-                Ok(issued) => return Ok(issued),
+                Ok(issued) => {
+                    self.renewed.fetch_add(1, Ordering::Relaxed);
+                    return Ok(issued);
+                }
                 Err(refused) => return Err(self.settle(source, refused.about(principal)).await),
             },
             Some(Ok(Peer::MakerDevice { device, .. })) => {

@@ -15,10 +15,11 @@ use super::{
     containment::ReasonCode,
     devices::known_product,
     extract::{JsonBody, NoParameters, Path, Query},
+    hex::hex,
     page::{Page, PageQuery},
-    replay::hex,
     routes::Routes,
     schema,
+    text::Text,
     views::CertificateView,
 };
 use crate::problem::Problem;
@@ -159,8 +160,7 @@ async fn list_makers(
 #[serde(deny_unknown_fields)]
 pub(crate) struct MakerRequest {
     /// Its certificate in PEM.
-    #[schema(max_length = 32768)]
-    certificate: String,
+    certificate: Text<1, 32_768>,
     /// The product that it may speak for; every product, where it is absent.
     #[schema(value_type = Option<schema::ProductId>)]
     product: Option<ProductId>,
@@ -185,7 +185,7 @@ async fn put_maker(
         known_product(&state, product).await?;
     }
     let identity = &state.parts().identity;
-    let certificate = request.certificate.as_bytes();
+    let certificate = request.certificate.0.as_bytes();
     let maker = identity
         .add_maker_ca(name.as_str(), certificate, request.product)
         .await?;

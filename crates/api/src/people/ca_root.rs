@@ -13,6 +13,7 @@ use super::{
     extract::{JsonBody, NoParameters, Query},
     policy::blocking,
     routes::Routes,
+    text::Text,
 };
 use crate::problem::Problem;
 
@@ -38,8 +39,7 @@ pub(crate) struct PassphraseRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExportedRequest {
     /// What the export answered, read back from where it is kept.
-    #[schema(max_length = 65536)]
-    exported: String,
+    exported: Text<1, 65_536>,
     /// The passphrase of the export.
     #[schema(value_type = String, min_length = 15, max_length = 1024)]
     passphrase: Passphrase,
@@ -53,11 +53,11 @@ impl TryFrom<String> for Passphrase {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let is_valid = (15..=4_096).contains(&text.len());
+        let is_valid = text.len() >= 15 && text.chars().take(1_025).count() <= 1_024;
         let secret = Secret::from(text);
         match is_valid {
             true => Ok(Self(secret)),
-            false => Err("a passphrase has at least 15 bytes, and at most 4096"),
+            false => Err("a passphrase has at least 15 bytes, and at most 1024 characters"),
         }
     }
 }
@@ -108,7 +108,7 @@ async fn detach_root(
     JsonBody(request): JsonBody<ExportedRequest>,
 ) -> Result<Done<RootKey>, Problem> {
     let identity = state.parts().identity.clone();
-    let detach = move || identity.detach_root(&request.exported, &request.passphrase.0);
+    let detach = move || identity.detach_root(&request.exported.0, &request.passphrase.0);
     blocking(detach).await??;
     Ok(Done::changed("root key", root_key(&state)))
 }
@@ -127,7 +127,7 @@ async fn import_root(
     JsonBody(request): JsonBody<ExportedRequest>,
 ) -> Result<Done<RootKey>, Problem> {
     let identity = state.parts().identity.clone();
-    let import = move || identity.import_root(&request.exported, &request.passphrase.0);
+    let import = move || identity.import_root(&request.exported.0, &request.passphrase.0);
     blocking(import).await??;
     Ok(Done::changed("root key", root_key(&state)))
 }

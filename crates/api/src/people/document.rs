@@ -3,8 +3,8 @@
 
 use utoipa::openapi::{
     Components, Content, Info, License, OpenApi, Paths, Ref, RefOr, Required, Response,
-    path::{Operation, ParameterBuilder, ParameterIn, PathItem},
-    schema::ObjectBuilder,
+    path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+    schema::{ObjectBuilder, Schema, SchemaType, Type},
     security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     tag::Tag,
 };
@@ -101,6 +101,11 @@ pub(crate) fn describe(paths: &mut Paths, rule: Rule) {
         let has_path_parameters = path.contains('{');
         for operation in operations(item) {
             protect(operation, rule.access);
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if let RefOr::T(parameter) = parameter {
+                    never_null(parameter);
+                }
+            }
             let mut kinds = errors(operation, rule, has_path_parameters);
             if let Effect::Writes { act, .. } = rule.effect {
                 repeatable(operation, act);
@@ -126,6 +131,31 @@ pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Opera
     ]
     .into_iter()
     .flatten()
+}
+
+/// A parameter is there or not; written out, `null` would be a text like any other.
+fn never_null(parameter: &mut Parameter) {
+    match &mut parameter.schema {
+        Some(RefOr::T(Schema::OneOf(one_of))) if one_of.items.len() == 2 => {
+            let is_null = |item: &RefOr<Schema>| {
+                matches!(item, RefOr::T(Schema::Object(object))
+                    if object.schema_type == SchemaType::Type(Type::Null))
+            };
+            one_of.items.retain(|item| !is_null(item));
+            if let [only] = one_of.items.as_slice() {
+                parameter.schema = Some(only.clone());
+            }
+        }
+        Some(RefOr::T(Schema::Object(object))) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|kind| *kind != Type::Null);
+                if let [only] = types.as_slice() {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn protect(operation: &mut Operation, access: Access) {
@@ -178,7 +208,7 @@ fn errors(operation: &Operation, rule: Rule, has_path_parameters: bool) -> Vec<P
 
 fn repeatable(operation: &mut Operation, act: &str) {
     let schema = ObjectBuilder::new()
-        .schema_type(utoipa::openapi::Type::String)
+        .schema_type(Type::String)
         .min_length(Some(1))
         .max_length(Some(255))
         .pattern(Some("^[!-~]+$"));
@@ -195,9 +225,7 @@ fn repeatable(operation: &mut Operation, act: &str) {
     parameters.push(RefOr::T(parameter));
     let extensions = operation.extensions.get_or_insert_default();
     extensions.insert("x-palisade-act".to_owned(), act.into());
-    let invalid = Ref::from_response_name(response_name(ProblemKind::Invalid));
     let too_large = Ref::from_response_name(response_name(ProblemKind::TooLarge));
     let answers = &mut operation.responses.responses;
-    answers.entry("422".to_owned()).or_insert(invalid.into());
     answers.entry("413".to_owned()).or_insert(too_large.into());
 }

@@ -17,6 +17,7 @@ use super::{
     extract::{JsonBody, NoParameters, Query, object},
     routes::Routes,
     schema,
+    text::Text,
 };
 use crate::problem::{Problem, ProblemBody};
 
@@ -86,8 +87,7 @@ pub(crate) struct ExplainRequest {
     #[schema(value_type = ActionDoc)]
     action: Action,
     /// To publish, retain, receive: the topic. To subscribe: the filter. Otherwise it is not looked at.
-    #[schema(max_length = 4096)]
-    topic: Option<String>,
+    topic: Option<Text<0, 4_096>>,
     /// Quality of service.
     #[serde(default)]
     #[schema(value_type = u8, minimum = 0, maximum = 2, default = 0, required = false)]
@@ -100,7 +100,7 @@ pub(crate) struct ExplainRequest {
     #[schema(minimum = 0, maximum = 4294967295u32)]
     size: u32,
     /// From which address; where it is absent, from none in particular.
-    #[schema(value_type = Option<String>, max_length = 64)]
+    #[schema(value_type = Option<schema::Address>)]
     source: Option<IpAddr>,
 }
 
@@ -168,7 +168,7 @@ pub(crate) struct ExplanationView {
     /// Under which epochs.
     stamp: StampView,
     /// From where the request comes.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::Address>)]
     source: Option<IpAddr>,
     /// When it was decided.
     #[schema(value_type = schema::Time)]
@@ -220,7 +220,7 @@ async fn explain(
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(asked): JsonBody<ExplainRequest>,
 ) -> Result<Json<ExplanationView>, Problem> {
-    let topic = asked.topic.as_deref().unwrap_or_default();
+    let topic = asked.topic.as_ref().map_or("", |topic| topic.0.as_str());
     let filter = match asked.action {
         Action::Subscribe => Some(TopicFilter::parse(topic).map_err(topic_problem)?),
         _ => None,

@@ -8,7 +8,8 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -21,14 +22,33 @@ pub(crate) const MAX_BODY: usize = 1024 * 1024;
 /// The longest time that a body that is held whole may take to come.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
+/// What is read of a body that is too large, beyond its limit: a client that is still sending when the
+/// connection closes may never read the answer.
+const PATIENCE: usize = 16 * 1024 * 1024;
+
 /// Reads a body whole, up to a limit.
 pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let collected = Limited::new(body, limit).collect();
-    match tokio::time::timeout(BODY_TIME, collected).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
-        Ok(Err(_)) => Err(Problem::bad_request("the body ended before its end")),
-        Err(_) => Err(Problem::bad_request("the body took too long to come")),
+    let read = tokio::time::timeout(BODY_TIME, collect(body, limit)).await;
+    read.unwrap_or_else(|_| Err(Problem::bad_request("the body took too long to come")))
+}
+
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let (mut bytes, mut size) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::bad_request("the body ended before its end"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        size += data.len();
+        if size <= limit {
+            bytes.extend_from_slice(&data);
+        } else if size > limit.saturating_add(PATIENCE) {
+            break;
+        }
+    }
+    match size > limit {
+        true => Err(too_large(limit)),
+        false => Ok(bytes.freeze()),
     }
 }
 
@@ -45,10 +65,10 @@ pub(crate) fn media_type_is(headers: &HeaderMap, wanted: &str) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(wanted))
 }
 
-/// A JSON body.
-pub(crate) struct JsonBody<T>(pub(crate) T);
+/// A JSON body of at most `MAX` bytes.
+pub(crate) struct JsonBody<T, const MAX: usize = MAX_BODY>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for JsonBody<T, MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -58,7 +78,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 "send JSON, with `Content-Type: application/json`",
             ));
         }
-        let bytes = read_body(request.into_body(), MAX_BODY).await?;
+        let bytes = read_body(request.into_body(), MAX).await?;
         parse_json(&bytes).map(Self)
     }
 }

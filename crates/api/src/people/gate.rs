@@ -19,7 +19,8 @@ use super::{
     acts::Recorded,
     auth::{AuthError, Caller},
     denials::Refusal,
-    extract::{MAX_BODY, read_body},
+    extract::read_body,
+    policy,
     replay::{self, Replay, Replayed},
     routes::{Effect, Rule},
 };
@@ -262,7 +263,7 @@ impl Write {
 async fn begin(replay: &Replay, request: Request) -> Result<Request, Box<Response>> {
     let refused = |problem: Problem| Box::new(problem.into_response());
     let (parts, body) = request.into_parts();
-    let bytes = read_body(body, MAX_BODY).await.map_err(refused)?;
+    let bytes = read_body(body, policy::MAX_BODY).await.map_err(refused)?;
     let fingerprint = replay::fingerprint(&parts, &replay::body_hash(&bytes));
     match replay.begin(&fingerprint).await.map_err(refused)? {
         Some(answer) => Err(Box::new(answer)),

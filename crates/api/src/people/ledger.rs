@@ -20,8 +20,8 @@ use super::{
     access::Scope,
     events::EventDoc,
     extract::{NoParameters, Query},
+    hex::hex,
     page::{Limit, Position},
-    replay::hex,
     routes::Routes,
 };
 use crate::problem::Problem;

@@ -22,6 +22,7 @@ use super::{
     gate::Source,
     routes::Routes,
     schema,
+    text::Text,
 };
 use crate::problem::{Problem, ProblemKind};
 
@@ -40,11 +41,9 @@ pub(super) fn routes() -> Routes {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserProperty {
     /// Its name; it may come more than once.
-    #[schema(max_length = 1024)]
-    name: String,
+    name: Text<0, 1_024>,
     /// Its value.
-    #[schema(max_length = 4096)]
-    value: String,
+    value: Text<0, 4_096>,
 }
 
 /// A message that is to be published. The payload is `payload` (text) or `payload_base64` (bytes); it is
@@ -72,8 +71,7 @@ pub(crate) struct MessageRequest {
     #[serde(default)]
     retain: bool,
     /// What the payload is: a MIME type, by custom.
-    #[schema(max_length = 1024)]
-    content_type: Option<String>,
+    content_type: Option<Text<0, 1_024>>,
     /// Seconds after which it is of no use.
     #[schema(minimum = 1)]
     expiry_s: Option<u32>,
@@ -157,10 +155,10 @@ impl MessageRequest {
             payload,
             qos: self.qos.0,
             retain: self.retain,
-            content_type: self.content_type,
+            content_type: self.content_type.map(|text| text.0),
             expiry_s: self.expiry_s,
             user_properties: properties
-                .map(|Object(property)| (property.name, property.value))
+                .map(|Object(property)| (property.name.0, property.value.0))
                 .collect(),
             response_topic: self.response_topic,
             correlation_data: self.correlation_data_base64,

@@ -1,18 +1,20 @@
 //! Lists, in parts.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 
+use super::hex::{hex, unhex};
+
 /// Where a list goes on; clients take it as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub(crate) struct Cursor(String);
 
-const MAX_CURSOR: usize = 1_024;
+/// Twice the longest key: no name here is longer than 1,024 bytes.
+const MAX_CURSOR: usize = 2_048;
 
 impl Cursor {
     /// After an item.
@@ -28,7 +30,7 @@ impl Cursor {
 
 impl From<Cursor> for String {
     fn from(cursor: Cursor) -> Self {
-        URL_SAFE_NO_PAD.encode(cursor.0)
+        hex(cursor.0.as_bytes())
     }
 }
 
@@ -36,12 +38,12 @@ impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let decoded = match text.len() {
-            0..=MAX_CURSOR => URL_SAFE_NO_PAD.decode(&text).ok(),
+            2..=MAX_CURSOR => unhex(&text),
             _ => None,
         };
+        // Whatever it says is a place in the list; what no list has is only not found there.
         decoded
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .map(Self)
+            .map(|bytes| Self(String::from_utf8_lossy(&bytes).into_owned()))
             .ok_or_else(|| serde::de::Error::custom("this is no cursor: take `next` as it came"))
     }
 }
@@ -53,6 +55,8 @@ impl PartialSchema for Cursor {
             .description(Some(
                 "Where a list goes on; opaque: take `next` as it came.",
             ))
+            .pattern(Some("^([0-9a-f][0-9a-f])+$"))
+            .min_length(Some(2))
             .max_length(Some(MAX_CURSOR))
             .into()
     }

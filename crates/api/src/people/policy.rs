@@ -14,10 +14,10 @@ use super::{
     acts::Done,
     auth::Caller,
     extract::{JsonBody, NoParameters, Query},
-    page::{Cursor, Limit, Page},
+    page::{Limit, Position},
     routes::Routes,
     schema,
-    text::Line,
+    text::{Line, Text},
 };
 use crate::problem::{Problem, ProblemBody};
 
@@ -37,6 +37,10 @@ pub(super) fn routes() -> Routes {
 
 /// Why policies are changed; it must be said.
 type Why = Line<1, 500>;
+/// A Cedar text, or a table of tests.
+pub(super) type Source = Text<0, 250_000>;
+/// The largest body with such texts, in bytes: two of them, and what JSON makes of them.
+pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// A version of the policies.
 #[derive(Debug, Serialize, ToSchema)]
@@ -128,13 +132,22 @@ async fn get_policy(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct VersionQuery {
-    /// The `next` of the part before.
-    #[param(inline, value_type = Option<Cursor>)]
-    after: Option<Cursor>,
+    /// The `next` of the part before: versions older than this one.
+    #[param(inline, value_type = Option<Position>)]
+    after: Option<Position>,
     /// The most versions wanted.
     #[serde(default)]
     #[param(inline, value_type = Option<Limit>)]
     limit: Limit,
+}
+
+/// A part of the list of versions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VersionPage {
+    /// The versions.
+    items: Vec<VersionView>,
+    /// Where the list goes on: `after` of the next request. Null where this was the end.
+    next: Option<String>,
 }
 
 /// Lists versions of the policies, newest first, the newest thousand.
@@ -143,18 +156,13 @@ struct VersionQuery {
     path = "/api/v1/policy/versions",
     tag = "policy",
     params(VersionQuery),
-    responses((status = 200, description = "Versions.", body = Page<VersionView>))
+    responses((status = 200, description = "Versions.", body = VersionPage))
 )]
 async fn list_policy_versions(
     State(state): State<PeopleState>,
     Query(query): Query<VersionQuery>,
-) -> Result<Json<Page<VersionView>>, Problem> {
-    let before = match &query.after {
-        Some(after) => after.key().parse().map_err(|_| {
-            Problem::bad_request("after: this is no cursor of this list: take `next` as it came")
-        })?,
-        None => u64::MAX,
-    };
+) -> Result<Json<VersionPage>, Problem> {
+    let before = query.after.map_or(u64::MAX, |after| after.0);
     let versions = state.parts().pdp.versions(1_000).await?;
     let mut rest = versions
         .into_iter()
@@ -163,10 +171,8 @@ async fn list_policy_versions(
     let items: Vec<_> = rest.by_ref().take(query.limit.0 as usize).collect();
     let more = rest.next().is_some();
     let last = items.last().filter(|_| more);
-    Ok(Json(Page {
-        next: last.map(|last| Cursor::after(last.version.to_string())),
-        items,
-    }))
+    let next = last.map(|last| last.version.to_string());
+    Ok(Json(VersionPage { items, next }))
 }
 
 /// A Cedar text.
@@ -174,8 +180,7 @@ async fn list_policy_versions(
 #[serde(deny_unknown_fields)]
 pub(crate) struct TextRequest {
     /// The Cedar text.
-    #[schema(max_length = 1000000)]
-    pub(super) text: String,
+    pub(super) text: Source,
 }
 
 /// What is wrong with a policy text.
@@ -220,9 +225,9 @@ pub(crate) struct CheckReport {
 )]
 async fn check_policy(
     Query(NoParameters {}): Query<NoParameters>,
-    JsonBody(request): JsonBody<TextRequest>,
+    JsonBody(request): JsonBody<TextRequest, MAX_BODY>,
 ) -> Result<Json<CheckReport>, Problem> {
-    let problems = blocking(move || Pdp::check(&request.text)).await?;
+    let problems = blocking(move || Pdp::check(&request.text.0)).await?;
     Ok(Json(CheckReport {
         valid: problems.is_empty(),
         problems: problems.into_iter().map(Into::into).collect(),
@@ -234,11 +239,9 @@ async fn check_policy(
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestRequest {
     /// The Cedar text; the one in force, where it is absent.
-    #[schema(max_length = 1000000)]
-    text: Option<String>,
+    text: Option<Source>,
     /// The table of tests (TOML); that of the version in force, where it is absent.
-    #[schema(max_length = 1000000)]
-    tests: Option<String>,
+    tests: Option<Source>,
 }
 
 /// What came of one test.
@@ -293,13 +296,17 @@ pub(crate) struct TestReport {
 async fn test_policy(
     State(state): State<PeopleState>,
     Query(NoParameters {}): Query<NoParameters>,
-    JsonBody(request): JsonBody<TestRequest>,
+    JsonBody(request): JsonBody<TestRequest, MAX_BODY>,
 ) -> Result<Json<TestReport>, Problem> {
     let current = state.parts().pdp.policies();
     let outcomes = blocking(move || {
-        let text = request.text.as_deref().unwrap_or(&current.text);
-        let tests = request.tests.as_deref().unwrap_or(&current.tests);
-        Pdp::test(text, tests)
+        let text = request
+            .text
+            .map_or_else(|| current.text.clone(), |text| text.0);
+        let tests = request
+            .tests
+            .map_or_else(|| current.tests.clone(), |tests| tests.0);
+        Pdp::test(&text, &tests)
     })
     .await??;
     Ok(Json(TestReport {
@@ -313,11 +320,9 @@ async fn test_policy(
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyRequest {
     /// The Cedar text.
-    #[schema(max_length = 1000000)]
-    text: String,
+    text: Source,
     /// The table of tests (TOML) that it must pass; that of the version in force, where it is absent.
-    #[schema(max_length = 1000000)]
-    tests: Option<String>,
+    tests: Option<Source>,
     /// Why.
     reason: Why,
 }
@@ -336,15 +341,15 @@ async fn apply_policy(
     State(state): State<PeopleState>,
     caller: Caller,
     Query(NoParameters {}): Query<NoParameters>,
-    JsonBody(request): JsonBody<ApplyRequest>,
+    JsonBody(request): JsonBody<ApplyRequest, MAX_BODY>,
 ) -> Result<Done<VersionView>, Problem> {
     let pdp = &state.parts().pdp;
     let tests = request
         .tests
-        .unwrap_or_else(|| pdp.policies().tests.clone());
+        .map_or_else(|| pdp.policies().tests.clone(), |tests| tests.0);
     let reason = request.reason.as_str();
     let applied = pdp
-        .apply(&request.text, &tests, &caller.name, reason)
+        .apply(&request.text.0, &tests, &caller.name, reason)
         .await?;
     Ok(done(&applied, request.reason))
 }

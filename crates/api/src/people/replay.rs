@@ -16,8 +16,8 @@ use axum::{
 use palisade_core::Clock;
 use palisade_store::{Seen, Store};
 
-use super::{auth::Caller, errors::store_problem};
-use crate::problem::{Problem, ProblemKind};
+use super::{auth::Caller, errors::store_problem, hex::hex};
+use crate::problem::Problem;
 
 /// The header that carries the key.
 pub(crate) const HEADER: &str = "idempotency-key";
@@ -91,8 +91,7 @@ impl Replay {
                 "a request with this Idempotency-Key is under way, or ended without an answer: see \
                  what it did before you send another",
             )),
-            Seen::Mismatch => Err(Problem::new(
-                ProblemKind::Invalid,
+            Seen::Mismatch => Err(Problem::conflict(
                 "this Idempotency-Key was used for another request: use a new one",
             )),
         }
@@ -176,12 +175,4 @@ pub(crate) fn fingerprint(parts: &axum::http::request::Parts, body_hash: &[u8]) 
 /// The hash of a body that is held whole.
 pub(crate) fn body_hash(body: &[u8]) -> Vec<u8> {
     digest(&SHA256, body).as_ref().to_vec()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -7,7 +7,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         KnownFormat, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, SchemaFormat, Type,
-        schema::AdditionalProperties,
+        schema::{AdditionalProperties, AnyOfBuilder},
     },
 };
 
@@ -107,7 +107,7 @@ string_schema!(
 string_schema!(
     Serial,
     "A certificate's serial number in hexadecimal digits.",
-    "^[0-9a-f]{2,40}$",
+    "^[0-9a-f]*[1-9a-f][0-9a-f]*$",
     (2, 40),
     "4f0c8f0e6a1b2c3d"
 );
@@ -203,6 +203,30 @@ tagged_schema!(
         ("service", Some(ServiceId::name()))
     ]
 );
+
+/// An IP address.
+pub(crate) struct Address;
+
+impl PartialSchema for Address {
+    fn schema() -> RefOr<Schema> {
+        let of = |format| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(format)))
+        };
+        AnyOfBuilder::new()
+            .description(Some("An IP address."))
+            .item(of(KnownFormat::Ipv4))
+            .item(of(KnownFormat::Ipv6))
+            .into()
+    }
+}
+
+impl ToSchema for Address {
+    fn name() -> Cow<'static, str> {
+        "Address".into()
+    }
+}
 
 /// Labels of a device.
 pub(crate) struct Labels;

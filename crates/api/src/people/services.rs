@@ -16,7 +16,7 @@ use super::{
     page::{Page, PageQuery},
     routes::Routes,
     schema,
-    text::Description,
+    text::{Description, Text},
 };
 use crate::problem::Problem;
 
@@ -126,8 +126,7 @@ async fn put_service(
 pub(crate) struct ServiceCertificateRequest {
     /// A certificate request (PKCS#10) in PEM, with the service's id as its common name. Where it is
     /// absent the server makes a key, shows it once and does not keep it.
-    #[schema(max_length = 32768)]
-    csr: Option<String>,
+    csr: Option<Text<1, 32_768>>,
 }
 
 /// A certificate that was issued.
@@ -169,7 +168,7 @@ async fn issue_service_certificate(
     let principal = Principal::from(id.clone());
     let (issued, private_key) = match request.csr {
         Some(pem) => {
-            let der = est::decode_body(pem.as_bytes()).map_err(Problem::invalid)?;
+            let der = est::decode_body(pem.0.as_bytes()).map_err(Problem::invalid)?;
             let csr = CheckedCsr::parse(&der).map_err(Problem::invalid)?;
             (identity.issue(&principal, &csr).await?, None)
         }

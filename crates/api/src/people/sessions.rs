@@ -37,7 +37,7 @@ pub(crate) struct SessionView {
     /// Whether it has a connection now.
     online: bool,
     /// From where the connection comes.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::Address>)]
     source: Option<IpAddr>,
     /// What the connection speaks: `mqtt 3.1.1` or `mqtt 5`.
     protocol: Option<&'static str>,

@@ -13,7 +13,7 @@ use super::{
     acts::Done,
     explain::ActionDoc,
     extract::{JsonBody, NoParameters, Query},
-    policy::{TextRequest, blocking},
+    policy::{MAX_BODY, TextRequest, blocking},
     routes::Routes,
     schema,
 };
@@ -159,11 +159,11 @@ async fn get_shadow(
 async fn start_shadow(
     State(state): State<PeopleState>,
     Query(NoParameters {}): Query<NoParameters>,
-    JsonBody(request): JsonBody<TextRequest>,
+    JsonBody(request): JsonBody<TextRequest, MAX_BODY>,
 ) -> Result<Done<ReportView>, Problem> {
     let pdp = state.parts().pdp.clone();
     let report = blocking(move || {
-        pdp.start_shadow(&request.text)?;
+        pdp.start_shadow(&request.text.0)?;
         Ok::<_, Problem>(pdp.shadow_report())
     })
     .await??;

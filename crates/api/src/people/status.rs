@@ -21,7 +21,7 @@ use super::{
     api_tokens::ScopeName,
     auth::Caller,
     extract::{NoParameters, Query},
-    replay::hex,
+    hex::hex,
     routes::Routes,
     schema,
 };

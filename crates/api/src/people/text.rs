@@ -66,3 +66,35 @@ pub(crate) type Reason = Line<0, 500>;
 pub(crate) type Description = Line<0, 500>;
 /// What people call a thing.
 pub(crate) type Name = Line<1, 64>;
+
+/// A text of any characters, `MIN` to `MAX` of them, that something else is to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Text<const MIN: usize, const MAX: usize>(pub(crate) String);
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let length = text.chars().take(MAX + 1).count();
+        if !(MIN..=MAX).contains(&length) {
+            let why = format!("this text has {MIN} to {MAX} characters");
+            return Err(serde::de::Error::custom(why));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(MIN))
+            .max_length(Some(MAX))
+            .into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> ToSchema for Text<MIN, MAX> {
+    fn name() -> Cow<'static, str> {
+        format!("Text{MIN}To{MAX}").into()
+    }
+}

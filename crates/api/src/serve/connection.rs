@@ -21,6 +21,7 @@ use hyper_util::{
 use palisade_core::port::BoxFuture;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use super::{
     ConnectInfo, ServeOptions,
@@ -182,10 +183,12 @@ impl Service<Request<Incoming>> for Requests {
         let max_body = self.http.options.max_body;
         let mut request = request.map(|body| Body::new(Limited::new(body, max_body)));
         request.extensions_mut().insert(self.info.clone());
+        let span = span(&request, &self.info);
         let answer = self.http.router.clone().oneshot(request);
         let limit = self.http.options.request_timeout;
         let spelling = self.http.www_authenticate.clone();
-        Box::pin(async move {
+        let recorder = span.clone();
+        let answered = async move {
             let mut response = match tokio::time::timeout(limit, answer).await {
                 Ok(Ok(response)) => response,
                 Err(_) => too_slow(),
@@ -193,9 +196,33 @@ impl Service<Request<Incoming>> for Requests {
             if response.status() == StatusCode::UNAUTHORIZED {
                 response.extensions_mut().extend(spelling);
             }
+            record(&recorder, response.status());
             let keep_busy = |body| Body::new(BusyBody { body, _busy: busy });
             Ok(response.map(keep_busy))
-        })
+        };
+        Box::pin(answered.instrument(span))
+    }
+}
+
+/// What is traced of a request; never its query or headers, which may hold what is secret. The names are
+/// those of OpenTelemetry's conventions for HTTP.
+fn span(request: &Request<Body>, info: &ConnectInfo) -> tracing::Span {
+    tracing::info_span!(
+        "request",
+        otel.kind = "server",
+        otel.name = %request.method(),
+        http.request.method = %request.method(),
+        url.path = request.uri().path(),
+        client.address = %info.source.ip(),
+        http.response.status_code = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    )
+}
+
+fn record(span: &tracing::Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
     }
 }
 

@@ -40,7 +40,7 @@ async fn another_request_under_the_same_key_is_refused() {
     house.fleet(&[]).await;
     make_token(&house, "k1", "a").await;
     let (status, why) = make_token(&house, "k1", "b").await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{why}");
+    assert_eq!(status, StatusCode::CONFLICT, "{why}");
     assert_eq!(made(&house).await, 1);
 }
 

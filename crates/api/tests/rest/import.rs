@@ -173,7 +173,7 @@ async fn an_import_under_a_key_is_done_once_and_answered_twice() {
     let second = import("id,product\ncam-1,camera\n").send().await;
     assert_eq!(first, second);
     assert_eq!(first.0.as_u16(), 200, "{}", first.1);
-    import("id,product\ncam-2,camera\n").problem(422).await;
+    import("id,product\ncam-2,camera\n").problem(409).await;
     assert_eq!(count(&house).await, 1);
     // Without the key the same file is an error.
     let found = errors(&house, "id,product\ncam-1,camera\n").await;

@@ -116,6 +116,7 @@ impl Broker {
             let publishers = self.hand_over(&session, &mut engine, &attach);
             let durable_after = self.write_session(&session, &engine);
             drop(engine);
+            self.seen.note(&session.principal, now);
             publishers.into_iter().for_each(Waker::wake);
             if let Some(will) = lapsed.will {
                 self.publish_will(&will, now);
@@ -216,6 +217,7 @@ impl Broker {
         session.facts.online.store(false, Ordering::Release);
         *session.facts.connection.lock() = None;
         engine.away_since = Some(now);
+        self.seen.note(&session.principal, now);
         let publishers = session.mailbox.lock().set_online(false);
         if !ended.publish_will {
             engine.will = None;

@@ -275,6 +275,7 @@ impl Admitted {
             aliases_out: Outgoing::new(self.topic_alias_max),
             routes: RouteCache::default(),
             gates: Gates::default(),
+            unreleased: 0,
             resend: VecDeque::new(),
             keep_alive: self.terms.keep_alive,
             last_heard: now,

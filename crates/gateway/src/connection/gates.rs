@@ -19,7 +19,7 @@ pub(super) enum Gated {
 #[derive(Debug, Default)]
 pub(super) struct Gates {
     queue: VecDeque<(u64, Gated)>,
-    /// How many of them acknowledge a message of quality of service 1.
+    /// How many of them acknowledge a message of the client.
     acks: usize,
     /// How many of them are messages.
     publishes: usize,
@@ -33,7 +33,7 @@ impl Gates {
         self.queue.len()
     }
 
-    /// How many messages of quality of service 1 wait for their acknowledgement.
+    /// How many messages of the client wait for the disk before they are acknowledged.
     pub(super) fn acks(&self) -> usize {
         self.acks
     }
@@ -64,7 +64,7 @@ impl Gates {
 
     fn count(&mut self, gated: &Gated, step: impl Fn(usize, usize) -> usize) {
         match gated {
-            Gated::Ack(AckKind::Ack, ..) => self.acks = step(self.acks, 1),
+            Gated::Ack(AckKind::Ack | AckKind::Rec, ..) => self.acks = step(self.acks, 1),
             Gated::Publish(_) => self.publishes = step(self.publishes, 1),
             _ => {}
         }

@@ -26,7 +26,7 @@ impl Connection {
                 Ok(_) => break Ok(()),
                 Err(error) => break Err(Self::not_understood(&error)),
             };
-            if self.paused_until.is_some() || self.waiting_for.is_some() {
+            if !self.may_go_on() {
                 self.has_unread = true;
                 break Ok(());
             }
@@ -45,6 +45,13 @@ impl Connection {
         turn.scratch.plain_in = bytes;
         turn.scratch.plain_in.clear();
         result
+    }
+
+    /// Whether the next packet may be handled now. More than the receive maximum do not wait for the disk
+    /// at once: what comes on top stays in the socket.
+    pub(super) fn may_go_on(&self) -> bool {
+        let max = usize::from(self.broker.config.receive_maximum);
+        self.paused_until.is_none() && self.waiting_for.is_none() && self.gates.acks() < max
     }
 
     fn not_understood(error: &DecodeError) -> Ending {
@@ -133,6 +140,7 @@ impl Connection {
     }
 
     fn on_pubrel(&mut self, turn: &mut Turn<'_, '_>, engine: &mut Engine, ack: Ack) {
+        self.unreleased = self.unreleased.saturating_sub(1);
         let (number, reason) = match (engine.on_pubrel(ack.packet_id), engine.expiry) {
             (false, _) => (0, reason::PACKET_ID_NOT_FOUND),
             (true, 0) => (0, reason::SUCCESS),

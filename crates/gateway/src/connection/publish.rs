@@ -31,9 +31,10 @@ impl Connection {
     ) -> Result<(), Ending> {
         self.charge(1, publish.topic.len() + publish.payload.len());
         if publish.qos > 0 {
-            self.check_receive_maximum(engine, publish)?;
+            self.check_receive_maximum()?;
             if publish.qos == 2 && engine.has_received(publish.packet_id) {
                 // A duplicate: it was taken before, and PUBREC goes out after the first one's.
+                self.unreleased += 1;
                 let gated = Gated::Ack(AckKind::Rec, publish.packet_id, reason::SUCCESS);
                 let number = self.gates.last();
                 self.gate(turn, engine, number, gated);
@@ -44,12 +45,16 @@ impl Connection {
             }
         }
         let known = self.find_routes(publish)?;
-        let broker = self.broker.clone();
-        // Were the message durable and its identifier not, a duplicate would be taken for new.
-        let is_exact = publish.qos == 2 && engine.expiry > 0;
-        let _as_one = is_exact.then(|| broker.persister.together());
-        let taken = self.take(turn, &known, publish);
-        self.acknowledge(turn, engine, publish, &taken);
+        if publish.qos == 2 && engine.expiry > 0 {
+            // Were the message durable and its identifier not, a duplicate would be taken for new.
+            let persister = self.broker.persister.clone();
+            let _as_one = persister.together();
+            let taken = self.take(turn, &known, publish);
+            self.acknowledge(turn, engine, publish, &taken);
+        } else {
+            let taken = self.take(turn, &known, publish);
+            self.acknowledge(turn, engine, publish, &taken);
+        }
         Ok(())
     }
 
@@ -65,11 +70,11 @@ impl Connection {
         }
     }
 
-    fn check_receive_maximum(&self, engine: &Engine, publish: &Publish<'_>) -> Result<(), Ending> {
-        let unacknowledged = engine.received_len() + self.gates.acks();
-        let is_duplicate = publish.qos == 2 && engine.has_received(publish.packet_id);
-        let is_exceeded = unacknowledged >= usize::from(self.broker.config.receive_maximum);
-        if self.version() == Version::V5 && is_exceeded && !is_duplicate {
+    /// Holds the client to the receive maximum, in what it has not released; what it cannot have heard of
+    /// yet, as it waits for the disk, is not its fault (see [`Connection::may_go_on`]).
+    fn check_receive_maximum(&self) -> Result<(), Ending> {
+        let max = usize::from(self.broker.config.receive_maximum);
+        if self.version() == Version::V5 && self.unreleased >= max {
             return Err(Ending::told(
                 SessionEnd::ProtocolError,
                 reason::RECEIVE_MAXIMUM_EXCEEDED,
@@ -231,6 +236,7 @@ impl Connection {
         };
         let is_kept = kind == AckKind::Rec && (reason < 0x80 || self.version() == Version::V3);
         if is_kept {
+            self.unreleased += 1;
             engine.on_publish2(packet_id);
             if engine.expiry > 0 {
                 let op = Op::PutReceived(self.session.name.clone(), packet_id);

@@ -229,12 +229,6 @@ impl Engine {
         self.received.contains(&packet_id)
     }
 
-    /// How many messages of quality of service 2 the client has not released.
-    #[must_use]
-    pub fn received_len(&self) -> usize {
-        self.received.len()
-    }
-
     /// PUBREL came. Whether the identifier was known.
     pub fn on_pubrel(&mut self, packet_id: u16) -> bool {
         self.received.remove(&packet_id)

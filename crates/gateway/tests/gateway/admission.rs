@@ -201,7 +201,41 @@ async fn a_revoked_certificate_is_refused_at_the_handshake() {
 }
 
 #[tokio::test]
-async fn certificates_of_another_time_or_another_ca_are_refused_at_the_handshake() {
+async fn a_certificate_of_another_time_is_refused_at_the_handshake() {
+    const DAY: i64 = 86_400_000;
+    let house = House::open().await;
+    let cam = house.enrol("cam-1").await;
+    for (days, why) in [(-30, "not valid yet"), (200, "expired")] {
+        house.authority_clock.advance_millis(days * DAY);
+        assert_refused(&house, house.client_config(&cam)).await;
+        house
+            .event(|event| {
+                matches!(&event.kind, EventKind::Refused { reason } if reason.contains(why))
+            })
+            .await;
+        house.authority_clock.advance_millis(-days * DAY);
+        house.session(&cam, Connect::v5("cam-1")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_does_not_outlive_its_certificate() {
+    const LIFE: i64 = 90 * 86_400_000;
+    let house = House::open().await;
+    house.enrol("cam-1").await;
+    // Issued so long ago that it ends in a moment.
+    house.authority_clock.advance_millis(2000 - LIFE);
+    let cam = house.issue(&device("cam-1")).await;
+    house.authority_clock.advance_millis(LIFE - 2000);
+    let mut client = house.session(&cam, Connect::v5("cam-1")).await;
+    client.hears_nothing().await;
+    assert_eq!(client.ended().await, NOT_AUTHORIZED);
+    house.authority_clock.advance_millis(3000);
+    assert_refused(&house, house.client_config(&cam)).await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_ca_is_refused_at_the_handshake_and_so_is_none() {
     let house = House::open().await;
     house.enrol("cam-1").await;
     let issuer = house.parts().identity.issuer_der();

@@ -12,8 +12,8 @@ use std::{
 use palisade_bus::{LocalBus, SharedBus};
 use palisade_core::{
     Device, DeviceId, Event, EventKind, Grant, GrantActions, GrantId, GrantScope, Labels,
-    Lifecycle, Posture, Principal, Product, ProductId, Segment, SegmentId, ServiceId, SystemClock,
-    Timestamp, TopicPattern, TrustDomain,
+    Lifecycle, ManualClock, Posture, Principal, Product, ProductId, Segment, SegmentId, ServiceId,
+    SystemClock, Timestamp, TopicPattern, TrustDomain,
 };
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{CheckedCsr, Identity, IdentityConfig, Issued};
@@ -35,6 +35,8 @@ use crate::client::{Client, Connect, PATIENCE};
 pub struct House {
     directory: tempfile::TempDir,
     config: GatewayConfig,
+    /// The time of the certification authority; all others have that of the day.
+    pub authority_clock: ManualClock,
     running: Option<Running>,
 }
 
@@ -88,6 +90,7 @@ impl House {
         let mut house = Self {
             directory: tempfile::tempdir().expect("a directory"),
             config,
+            authority_clock: ManualClock::new(Timestamp::now()),
             running: None,
         };
         house.start().await;
@@ -102,8 +105,8 @@ impl House {
             .build()
             .expect("a runtime");
         let directory = self.directory.path().to_owned();
-        let config = self.config.clone();
-        let opened = runtime.spawn(async move { open(&directory, config).await });
+        let (config, clock) = (self.config.clone(), self.authority_clock.clone());
+        let opened = runtime.spawn(async move { open(&directory, config, clock).await });
         let parts = opened.await.expect("opens");
         let cancel = CancellationToken::new();
         let server = {
@@ -378,7 +381,7 @@ pub const ALL: GrantActions = GrantActions {
     retain: true,
 };
 
-async fn open(directory: &Path, config: GatewayConfig) -> Parts {
+async fn open(directory: &Path, config: GatewayConfig, authority_clock: ManualClock) -> Parts {
     let key_file = directory.join("kek");
     if !key_file.exists() {
         KeySource::generate_file(&key_file).expect("writes");
@@ -395,7 +398,7 @@ async fn open(directory: &Path, config: GatewayConfig) -> Parts {
         Arc::new(keys.expect("opens")),
         bus.clone(),
         ledger.clone(),
-        clock.clone(),
+        Arc::new(authority_clock),
         IdentityConfig::new(TrustDomain::parse("fleet.test").expect("valid")),
     )
     .await

@@ -56,6 +56,50 @@ async fn a_flood_is_slowed_down_and_counted_and_nothing_of_it_is_lost() {
 }
 
 #[tokio::test]
+async fn a_client_is_not_to_blame_for_what_waits_for_the_disk() {
+    let house = House::with(GatewayConfig {
+        receive_maximum: 5,
+        ..config()
+    })
+    .await;
+    let away = Connect::v5("away").expiry(100);
+    let mut session = house.plain(away.clone()).await;
+    session.subscribe(&[("t", 2)]).await;
+    session.disconnect().await;
+    // More at once than the receive maximum, before any of it can be acknowledged.
+    let mut client = house.plain(Connect::v5("suite").expiry(100)).await;
+    let burst = |client: &Client, qos, count| -> Vec<u8> {
+        let publish = |id| Publish {
+            topic: "t".into(),
+            qos,
+            id,
+            ..Publish::default()
+        };
+        (1..=count)
+            .flat_map(|id| client.publish_bytes(&publish(id)))
+            .collect()
+    };
+    let bytes = burst(&client, 1, 100);
+    client.send(&bytes).await;
+    for id in 1..=100 {
+        assert_eq!(client.recv().await, Got::Ack(0x40, id, 0));
+    }
+    // What it never released on another connection is not held against it either.
+    let bytes = burst(&client, 2, 5);
+    client.send(&bytes).await;
+    for id in 1..=5 {
+        assert_eq!(client.recv().await, Got::Ack(0x50, id, 0));
+    }
+    drop(client);
+    let mut client = house.plain(Connect::v5("suite").expiry(100).resume()).await;
+    assert_eq!(client.publish_acked("t", "x").await, 0);
+    // But what it does not release on this one is.
+    let bytes = burst(&client, 2, 6);
+    client.send(&bytes).await;
+    assert_eq!(client.ended().await, 0x93);
+}
+
+#[tokio::test]
 async fn who_connects_too_often_stays_away_for_a_while() {
     let house = House::with(with_device(PrincipalLimits {
         connects_per_minute: 3,

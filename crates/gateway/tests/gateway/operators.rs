@@ -1,6 +1,6 @@
 //! What operators and other doors do with the gateway.
 
-use palisade_core::{DenyReason, Principal, ServiceId};
+use palisade_core::{DenyReason, DeviceId, Principal, ServiceId};
 use palisade_gateway::{GatewayConfig, Submission, SubmitError};
 
 use crate::{
@@ -172,6 +172,22 @@ async fn an_operator_closes_the_sessions_of_a_device() {
         .connect(Connect::v5("cam-1").resume())
         .await;
     assert!(connack.present);
+}
+
+#[tokio::test]
+async fn the_system_of_record_hears_when_a_device_was_last_seen() {
+    let mut house = House::open().await;
+    let cam = house.enrol("cam-1").await;
+    let client = house.session(&cam, Connect::v5("cam-1")).await;
+    client.disconnect().await;
+    house.restart().await;
+    let store = house.parts().store;
+    let read = async move {
+        let id = DeviceId::parse("cam-1").expect("valid");
+        store.devices().find(&id).await
+    };
+    let device = house.run(read).await.expect("reads").expect("there");
+    assert!(device.last_seen_at.is_some());
 }
 
 #[tokio::test]

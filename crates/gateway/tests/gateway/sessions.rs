@@ -1,10 +1,13 @@
 //! Sessions that outlive their connections.
 
+use std::net::SocketAddr;
+
 use palisade_core::{EventKind, SessionEnd};
+use palisade_gateway::{Gateway, GatewayConfig, PrincipalLimits};
 
 use crate::{
-    client::{Connect, Got, Value, packet},
-    house::{House, until},
+    client::{Client, Connect, Got, Value, Will, packet},
+    house::{House, config, until},
 };
 
 const TAKEN_OVER: u8 = 0x8e;
@@ -185,4 +188,87 @@ async fn a_silent_client_is_given_up_after_one_and_a_half_keep_alives() {
     assert_eq!(silent.ended().await, 0x8d);
     assert!(began.elapsed() > std::time::Duration::from_millis(1400));
     pinging.hears_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_takeovers_leaves_sessions_whole() {
+    const CLIENTS: u64 = 12;
+    let mut house = House::with(GatewayConfig {
+        service: PrincipalLimits {
+            connects_per_minute: 0,
+            ..config().service
+        },
+        ..config()
+    })
+    .await;
+    let address = house.insecure();
+    let storm = (0..CLIENTS).map(|number| tokio::spawn(rage(address, number)));
+    for client in storm.collect::<Vec<_>>() {
+        client.await.expect("does not panic");
+    }
+    let gateway = house.parts().gateway;
+    until("all have gone", || gateway.stats().connected == 0).await;
+    let count = |gateway: &Gateway| {
+        let sessions = gateway.sessions(None, 100);
+        assert!(
+            sessions.iter().all(|session| !session.online),
+            "{sessions:?}"
+        );
+        let held: usize = sessions.iter().map(|session| session.subscriptions).sum();
+        assert_eq!(gateway.stats().subscriptions, held as u64);
+        (sessions.len(), held)
+    };
+    let before = count(&gateway);
+    drop(gateway);
+    // What the disk says is what memory said.
+    house.restart().await;
+    assert_eq!(count(&house.parts().gateway), before);
+    // And each of them can be had.
+    for name in NAMES {
+        let mut client = house.plain(Connect::v5(name).resume()).await;
+        client.subscribe(&[("done", 0)]).await;
+        client.disconnect().await;
+    }
+    until("they end with their connections", || {
+        house.parts().gateway.sessions(None, 100).is_empty()
+    })
+    .await;
+    assert_eq!(house.parts().gateway.stats().subscriptions, 0);
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// Connects again and again under names that others use too, and leaves in every way there is.
+async fn rage(address: SocketAddr, seed: u64) {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..30 {
+        let name = NAMES[random.random_range(0..NAMES.len())];
+        let mut connect = Connect::v5(name).expiry([0, 100, 100][random.random_range(0..3)]);
+        connect.clean = random.random_bool(0.3);
+        if random.random_bool(0.5) {
+            connect = connect.will(Will {
+                topic: format!("t/{name}"),
+                payload: "gone".into(),
+                qos: random.random_range(0..=2),
+                ..Will::default()
+            });
+        }
+        let mut client = Client::plain(address).await;
+        client.connect(connect).await;
+        let filter = format!("t/{}", random.random_range(0..5));
+        let mut bytes = vec![0, 1, 0];
+        bytes.extend(crate::client::binary(filter.as_bytes()));
+        bytes.push(random.random_range(0..=2));
+        client.send(&packet(0x82, &bytes)).await;
+        for _ in 0..random.random_range(0..5) {
+            client.publish("t/1", "x", random.random_range(0..=2)).await;
+        }
+        if random.random_bool(0.5) {
+            client.send(&packet(0xe0, &[])).await;
+        }
+        if random.random_bool(0.5) {
+            let _ = client.recv().await;
+        }
+    }
 }

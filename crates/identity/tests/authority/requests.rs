@@ -2,9 +2,9 @@
 
 use palisade_identity::{CheckedCsr, CsrError, est};
 use proptest::prelude::*;
-use rcgen::{CertificateParams, KeyPair, SanType};
+use rcgen::{CertificateParams, CustomExtension, KeyPair, SanType};
 
-use crate::house::{House, csr, device, house, request};
+use crate::house::{House, csr, device, enrolled, house, request};
 
 #[tokio::test]
 async fn a_request_for_more_than_its_own_is_refused() {
@@ -40,6 +40,33 @@ async fn a_request_for_more_than_its_own_is_refused() {
         vec![5, 0],
     )];
     assert!(matches!(refusal(params), Err(CsrError::Smuggled(_))));
+}
+
+#[tokio::test]
+async fn a_request_that_repeats_its_certificate_is_signed_as_libest_does_on_renewal() {
+    let House {
+        identity,
+        directory: _directory,
+        ..
+    } = house().await;
+    let (issued, key) = enrolled(&identity, "cam-1").await;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&issued.der).expect("reads");
+    let mut params = request("cam-1", &key);
+    let extensions = certificate.extensions().iter();
+    params.custom_extensions = extensions
+        .map(|extension| {
+            let oid: Vec<u64> = extension.oid.iter().expect("an oid").collect();
+            CustomExtension::from_oid_content(&oid, extension.value.to_vec())
+        })
+        .collect();
+    assert!(params.custom_extensions.len() >= 6);
+    let checked = CheckedCsr::parse(&csr(&params, &key)).expect("a good request");
+    identity
+        .issue(&device("cam-1"), &checked)
+        .await
+        .expect("issues");
+    let error = checked.check_for(&device("cam-2"), identity.trust_domain());
+    assert!(error.is_err(), "it is for nobody else");
 }
 
 #[test]

@@ -161,7 +161,9 @@ impl<'a> Call<'a> {
                 let request = request
                     .header(header::CONTENT_LENGTH, body.len())
                     .body(SendBody::from_reader(&mut reader))?;
-                self.client.agent.run(request)
+                let answer = self.client.agent.run(request);
+                progress.finish_and_clear();
+                answer
             }
             None if self.method == "GET" => self.client.agent.run(request.body(())?),
             None => self.client.agent.run(request.body(SendBody::none())?),

@@ -16,7 +16,7 @@ const WHO: [Column; 3] = [
     column("id", "/id"),
     column("scopes", "/scopes"),
 ];
-const STATUS: [Column; 2] = [column("version", "/version"), column("ready", "/ready")];
+const STATUS: [Column; 1] = [column("version", "/version")];
 
 /// `palisade login`.
 #[derive(Debug, Args)]

@@ -79,9 +79,9 @@ pub(crate) enum PolicyCommand {
     },
     /// Say what would be decided, and why
     #[command(after_help = "Examples:
-  palisade policy explain --device cam-1 publish devices/cam-1/telemetry/t
-  palisade policy explain --service backend subscribe 'devices/+/telemetry/#' --qos 1
-  palisade policy explain --device cam-1 connect --source 10.0.0.7")]
+  palisade policy explain device/cam-1 publish --topic devices/cam-1/telemetry/t
+  palisade policy explain service/backend subscribe --topic 'devices/+/telemetry/#' --qos 1
+  palisade policy explain device/cam-1 connect --source 10.0.0.7")]
     Explain(ExplainArgs),
 }
 

@@ -121,6 +121,52 @@ impl Default for LogSection {
     }
 }
 
+/// Traces of requests at the HTTPS doors, for an OpenTelemetry collector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TelemetrySection {
+    /// The collector, reached by OTLP over HTTP (`http://127.0.0.1:4318`); `/v1/traces` is added. Nothing
+    /// is exported where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// A file with the root certificate of a collector at `https://`, in PEM; no other root is trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) otlp_ca: Option<PathBuf>,
+    /// Which part of all requests is traced, 0.0 to 1.0.
+    pub(crate) sample_ratio: f64,
+}
+
+impl Default for TelemetrySection {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            otlp_ca: None,
+            sample_ratio: 1.0,
+        }
+    }
+}
+
+impl TelemetrySection {
+    /// Refuses what cannot work.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.sample_ratio) {
+            return Err("telemetry.sample_ratio is 0.0 to 1.0".to_owned());
+        }
+        match self.otlp_endpoint.as_deref() {
+            Some(endpoint) if endpoint.starts_with("https://") && self.otlp_ca.is_none() => Err(
+                "telemetry.otlp_endpoint is https://: name its root with telemetry.otlp_ca"
+                    .to_owned(),
+            ),
+            Some(endpoint) if !endpoint.starts_with("http") || !endpoint.contains("://") => {
+                Err(format!(
+                    "telemetry.otlp_endpoint is {endpoint:?}: write it as http://127.0.0.1:4318"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// From how many bytes on a bar is shown.
+const WORTH_SEEING: u64 = 1024 * 1024;
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// Something that takes its time.
@@ -17,8 +19,11 @@ pub(crate) fn spinner(what: &'static str) -> ProgressBar {
     bar
 }
 
-/// Bytes on their way.
+/// Bytes on their way; of few there is nothing to see.
 pub(crate) fn bar(what: &'static str, bytes: u64) -> ProgressBar {
+    if bytes < WORTH_SEEING {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
     let template = "{msg} [{bar:30}] {bytes}/{total_bytes} {elapsed}";
     if let Ok(style) = ProgressStyle::with_template(template) {

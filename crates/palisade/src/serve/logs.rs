@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
+use super::telemetry::Telemetry;
 use crate::{
     config::{LogFormat, LogSection},
     failure::{Context, Failure},
@@ -31,22 +32,21 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     }
 }
 
-/// Sends logs of this process to stderr from now on.
-pub(crate) fn install(section: &LogSection) -> Result<(), Failure> {
-    let stderr = std::io::stderr;
+/// Sends logs of this process to stderr from now on, and its traces to where telemetry sends them.
+pub(crate) fn install(section: &LogSection, telemetry: Option<&Telemetry>) -> Result<(), Failure> {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&section.level)?)
-        .with_writer(stderr);
-    let installed = match section.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Human => builder
-            .with_ansi(!plain && stderr().is_terminal())
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match section.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Human => lines
+            .with_ansi(!plain && std::io::stderr().is_terminal())
             .with_target(false)
-            .try_init(),
+            .boxed(),
     };
-    installed
-        .map_err(|error| Failure::new(error.to_string()))
+    tracing_subscriber::registry()
+        .with(lines.with_filter(EnvFilter::try_new(&section.level)?))
+        .with(telemetry.map(Telemetry::layer))
+        .try_init()
         .context("logs")
 }
 

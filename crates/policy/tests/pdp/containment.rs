@@ -65,6 +65,11 @@ async fn a_device_that_misbehaves_contains_itself_within_moments_and_few_writes(
             .decide(&good, &publish("devices/good/a"))
             .is_allow()
     );
+    // A session is contained before the audit log is written, so the log is waited for.
+    until("it is recorded", async || {
+        !world.posture_reasons().await.is_empty()
+    })
+    .await;
     let reasons = world.posture_reasons().await;
     assert!(reasons.len() <= 3, "{} writes", reasons.len());
     assert!(
@@ -126,14 +131,15 @@ async fn a_contained_device_that_keeps_knocking_comes_back_in_steps() {
     world.clock.advance_millis(60 * MINUTE);
     until("all trust returned", async || trust(&back) == 100).await;
     assert!(world.posture(&id).await.reasons.is_empty());
-    let steps = world.posture_reasons().await;
-    assert!(steps.len() <= 14, "{} writes: {steps:#?}", steps.len());
-    assert!(
+    until("it is recorded", async || {
+        let steps = world.posture_reasons().await;
         steps
             .last()
-            .expect("steps")
-            .ends_with("nothing is held against it")
-    );
+            .is_some_and(|step| step.ends_with("nothing is held against it"))
+    })
+    .await;
+    let steps = world.posture_reasons().await;
+    assert!(steps.len() <= 14, "{} writes: {steps:#?}", steps.len());
 }
 
 #[tokio::test]

@@ -131,3 +131,30 @@ async fn a_journal_that_fails_is_told_and_the_device_is_contained_all_the_same()
     let lifecycle = subject.posture().map(|posture| posture.lifecycle);
     assert_eq!(lifecycle, Some(Lifecycle::Quarantined));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_that_opens_while_the_posture_changes_does_not_keep_the_old_one() {
+    let world = Arc::new(World::new().await);
+    let id = world.device("cam-1").await;
+    for round in 0..150 {
+        let (there, device) = (world.clone(), id.clone());
+        let to = segment(&format!("segment-{round}"));
+        let change =
+            tokio::spawn(
+                async move { there.pdp.set_segment(&device, to, "moved").await.map(drop) },
+            );
+        let mut last = None;
+        while !change.is_finished() {
+            // Each has the device to itself, so that none finds the posture of another's session.
+            drop(last.take());
+            last = Some(world.subject(&id).await);
+        }
+        change.await.expect("runs").expect("sets");
+        let stored = world.posture(&id).await;
+        if let Some(subject) = last {
+            assert_eq!(subject.posture().as_deref(), Some(&stored));
+            assert_eq!(subject.stamp().posture, stored.epoch);
+        }
+    }
+    assert_eq!(world.pdp.stats().live_principals, 0, "nobody is left");
+}

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use clap::Args;
+use palisade_core::DenyReason;
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,19 +24,15 @@ const ATTRIBUTES: [Column; 2] = [column("ATTRIBUTE", "/path"), column("VALUE", "
 
 /// A request to explain.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("who").required(true))]
 pub(crate) struct ExplainArgs {
-    /// Who asks: a device
-    #[arg(long, value_name = "DEVICE", group = "who")]
-    device: Option<String>,
-    /// Who asks: a service
-    #[arg(long, value_name = "SERVICE", group = "who")]
-    service: Option<String>,
+    /// Who asks: device/ID or service/ID
+    #[arg(value_parser = principal)]
+    principal: Value,
     /// What for
     #[arg(value_parser = ["connect", "publish", "subscribe", "receive", "enroll", "renew"])]
     action: String,
     /// The topic, or the filter of a subscription
-    #[arg(value_name = "TOPIC")]
+    #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
     /// Quality of service
     #[arg(long, value_name = "0..2", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
@@ -53,11 +50,7 @@ pub(crate) struct ExplainArgs {
 
 impl ExplainArgs {
     pub(super) fn explain(self, session: &Session) -> Result<(), Failure> {
-        let principal = match (&self.device, &self.service) {
-            (Some(device), _) => json!({ "type": "device", "id": device }),
-            (None, service) => json!({ "type": "service", "id": service }),
-        };
-        let mut body = json!({ "principal": principal, "action": self.action });
+        let mut body = json!({ "principal": self.principal, "action": self.action });
         if let Some(topic) = &self.topic {
             body["topic"] = json!(topic);
             body["qos"] = json!(self.qos);
@@ -74,11 +67,58 @@ impl ExplainArgs {
         if session.output.is_json() {
             return session.output.json(&answer);
         }
+        if let Some(reason) = answer.get_mut("reason") {
+            *reason = in_words(reason);
+        }
         let attributes = answer
             .as_object_mut()
             .and_then(|map| map.remove("attributes"))
             .unwrap_or(Value::Null);
         session.output.record(&answer, &FIELDS)?;
         session.output.list(&attributes, &ATTRIBUTES)
+    }
+}
+
+/// A principal as it is written on the wire.
+fn principal(text: &str) -> Result<Value, String> {
+    match text.split_once('/') {
+        Some((kind @ ("device" | "service"), id)) if !id.is_empty() => {
+            Ok(json!({ "type": kind, "id": id }))
+        }
+        _ => Err("write device/ID or service/ID".to_owned()),
+    }
+}
+
+/// A reason in the words that events and logs have for it; one that is newer than this client stays.
+fn in_words(reason: &Value) -> Value {
+    match serde_json::from_value::<DenyReason>(reason.clone()) {
+        Ok(reason) => reason.to_string().into(),
+        Err(_) => reason.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_principal_is_a_device_or_a_service() {
+        assert_eq!(
+            principal("device/cam-1"),
+            Ok(json!({ "type": "device", "id": "cam-1" }))
+        );
+        for bad in ["cam-1", "device/", "person/eve", ""] {
+            assert!(principal(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_said_in_words() {
+        assert_eq!(
+            in_words(&json!({ "code": "no_grant" })),
+            "no grant covers it"
+        );
+        let newer = json!({ "code": "of_a_newer_server" });
+        assert_eq!(in_words(&newer), newer);
     }
 }
