@@ -38,6 +38,7 @@ mod status;
 mod text;
 mod tokens;
 mod views;
+mod whole;
 
 use std::{sync::Arc, time::Duration};
 

@@ -312,7 +312,7 @@ mod tests {
         for _ in 0..100 {
             denials.add(&id, 1, minutes(0));
         }
-        assert_eq!(denials.take_fresh(), [id.clone()]);
+        assert_eq!(denials.take_fresh(), std::slice::from_ref(&id));
         assert!(denials.take_fresh().is_empty());
         denials.add(&id, 1, minutes(0));
         assert_eq!(denials.take_fresh(), [id]);

@@ -1,7 +1,5 @@
 //! API tokens: what programs show at this door.
 
-use std::time::Duration;
-
 use axum::{Json, extract::State};
 use palisade_core::{ServiceId, Timestamp, TokenId};
 use palisade_store::ApiToken;
@@ -23,7 +21,7 @@ use super::{
     schema, secret,
     services::known_service,
     text::Name,
-    tokens::Lifetime,
+    tokens::{Lifetime, end},
 };
 use crate::problem::{Problem, ProblemKind};
 
@@ -215,7 +213,7 @@ async fn create_api_token(
         hash: secret::hash(&secret),
         scopes: Scopes::of(&names).into(),
         service: request.service,
-        expires_at: request.ttl_s.map(|life| life.end(now)),
+        expires_at: request.ttl_s.map(|life| end(now, life)),
         revoked: false,
         last_used_at: None,
         created_at: now,
@@ -241,13 +239,5 @@ async fn revoke_api_token(
     match state.store().tokens().revoke_api(id).await? {
         true => Ok(Done::silently(id)),
         false => Err(Problem::not_found(format_args!("API token {id}"))),
-    }
-}
-
-impl Lifetime {
-    /// The end of something that begins now.
-    pub(super) fn end(self, now: Timestamp) -> Timestamp {
-        let life = Duration::from_secs(self.seconds());
-        now.checked_add(life).unwrap_or(Timestamp::MAX)
     }
 }

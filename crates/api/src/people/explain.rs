@@ -1,6 +1,9 @@
 //! Why a request is allowed or denied, without making it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use axum::{Json, extract::State};
 use palisade_core::{
@@ -8,7 +11,10 @@ use palisade_core::{
     Topic, TopicFilter,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
+};
 use utoipa_axum::routes;
 
 use super::{
@@ -18,6 +24,7 @@ use super::{
     routes::Routes,
     schema,
     text::Text,
+    whole::Whole,
 };
 use crate::problem::{Problem, ProblemBody};
 
@@ -55,29 +62,11 @@ enum Who {
 }
 
 /// Quality of service, 0 to 2.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(try_from = "u8")]
-pub(crate) struct Qos(pub(super) u8);
-
-impl TryFrom<u8> for Qos {
-    type Error = &'static str;
-
-    fn try_from(value: u8) -> Result<Self, Self::Error> {
-        match value {
-            0..=2 => Ok(Self(value)),
-            _ => Err("quality of service is 0, 1 or 2"),
-        }
-    }
-}
+pub(super) type Qos = Whole<0, 2>;
 
 /// A request that is to be explained.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "principal": { "type": "device", "id": "cam-0001" },
-    "action": "publish",
-    "topic": "devices/cam-0001/telemetry"
-}))]
 pub(crate) struct ExplainRequest {
     /// Who asks.
     #[serde(deserialize_with = "object")]
@@ -90,18 +79,72 @@ pub(crate) struct ExplainRequest {
     topic: Option<Text<0, 4_096>>,
     /// Quality of service.
     #[serde(default)]
-    #[schema(value_type = u8, minimum = 0, maximum = 2, default = 0, required = false)]
+    #[schema(default = 0)]
     qos: Qos,
     /// Whether the message is to be retained.
     #[serde(default)]
     retain: bool,
     /// Payload size in bytes.
     #[serde(default)]
-    #[schema(minimum = 0, maximum = 4294967295u32)]
-    size: u32,
+    size: Whole<0, { u32::MAX }>,
     /// From which address; where it is absent, from none in particular.
     #[schema(value_type = Option<schema::Address>)]
     source: Option<IpAddr>,
+}
+
+/// How such a request is written: what `topic` has to be hangs on the action.
+pub(crate) struct ExplainDoc;
+
+impl PartialSchema for ExplainDoc {
+    fn schema() -> RefOr<Schema> {
+        let one = |actions: &[Action], topic: Option<Cow<'static, str>>| {
+            let RefOr::T(Schema::Object(mut object)) = ExplainRequest::schema() else {
+                return ExplainRequest::schema();
+            };
+            let actions = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(actions.iter().map(|action| action.as_str())));
+            object
+                .properties
+                .insert("action".to_owned(), actions.into());
+            if let Some(topic) = topic {
+                let topic = Ref::from_schema_name(topic).into();
+                object.properties.insert("topic".to_owned(), topic);
+                object.required.push("topic".to_owned());
+            }
+            Schema::Object(object).into()
+        };
+        let around = [Action::Connect, Action::Enroll, Action::Renew];
+        let messages = [Action::Publish, Action::Retain, Action::Receive];
+        OneOfBuilder::new()
+            .description(Some("A request that is to be explained."))
+            .item(one(&around, None))
+            .item(one(&messages, Some(schema::Topic::name())))
+            .item(one(&[Action::Subscribe], Some(schema::TopicFilter::name())))
+            .examples([serde_json::json!({
+                "principal": { "type": "device", "id": "cam-0001" },
+                "action": "publish",
+                "topic": "devices/cam-0001/telemetry"
+            })])
+            .into()
+    }
+}
+
+impl ToSchema for ExplainDoc {
+    fn name() -> Cow<'static, str> {
+        "ExplainRequest".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        ExplainRequest::schemas(schemas);
+        schemas.extend([
+            (schema::Topic::name().into(), schema::Topic::schema()),
+            (
+                schema::TopicFilter::name().into(),
+                schema::TopicFilter::schema(),
+            ),
+        ]);
+    }
 }
 
 /// One attribute that stood before the policies.
@@ -204,7 +247,7 @@ impl From<Explanation> for ExplanationView {
     post,
     path = "/api/v1/policy/explain",
     tag = "policy",
-    request_body = ExplainRequest,
+    request_body = ExplainDoc,
     responses(
         (status = 200, description = "The decision and all that is behind it.", body = ExplanationView),
         (
@@ -231,18 +274,18 @@ async fn explain(
         (Action::Renew, _) => Request::Renew,
         (Action::Subscribe, Some(filter)) => Request::Subscribe {
             filter,
-            qos: asked.qos.0,
+            qos: asked.qos.value() as u8,
         },
         (Action::Receive, _) => Request::Receive {
             topic: Topic::parse(topic).map_err(topic_problem)?,
-            qos: asked.qos.0,
-            size: asked.size as usize,
+            qos: asked.qos.value() as u8,
+            size: asked.size.value() as usize,
         },
         (Action::Publish | Action::Retain | Action::Subscribe, _) => Request::Publish {
             topic: Topic::parse(topic).map_err(topic_problem)?,
-            qos: asked.qos.0,
+            qos: asked.qos.value() as u8,
             retain: asked.retain || asked.action == Action::Retain,
-            size: asked.size as usize,
+            size: asked.size.value() as usize,
         },
     };
     let principal = match asked.principal {

@@ -1,15 +1,25 @@
 //! Messages from programs that speak no MQTT. Policy decides as for a PUBLISH packet of the service that
 //! the token is bound to.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use axum::{Extension, extract::State};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
 use bytes::Bytes;
 use palisade_core::{DenyReason, Principal};
 use palisade_gateway::{Submission, SubmitError};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema, schema::AnyOfBuilder},
+};
 use utoipa_axum::routes;
 
 use super::{
@@ -23,6 +33,8 @@ use super::{
     routes::Routes,
     schema,
     text::Text,
+    tokens::present,
+    whole::Whole,
 };
 use crate::problem::{Problem, ProblemKind};
 
@@ -50,22 +62,21 @@ pub(crate) struct UserProperty {
 /// empty where both are absent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "topic": "devices/cam-0001/commands", "payload": "{\"zoom\":2}", "qos": 1
-}))]
 pub(crate) struct MessageRequest {
     /// Where to.
     #[schema(value_type = schema::Topic)]
     topic: String,
     /// The payload as text.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     payload: Option<String>,
     /// The payload in base64 (RFC 4648, section 4).
-    #[serde(default, deserialize_with = "base64")]
-    #[schema(value_type = Option<String>, content_encoding = "base64")]
-    payload_base64: Option<Bytes>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<schema::Base64>, nullable = false)]
+    payload_base64: Option<Base64>,
     /// Quality of service.
     #[serde(default)]
-    #[schema(value_type = u8, minimum = 0, maximum = 2, default = 0, required = false)]
+    #[schema(default = 0)]
     qos: Qos,
     /// Whether it is retained.
     #[serde(default)]
@@ -73,8 +84,7 @@ pub(crate) struct MessageRequest {
     /// What the payload is: a MIME type, by custom.
     content_type: Option<Text<0, 1_024>>,
     /// Seconds after which it is of no use.
-    #[schema(minimum = 1)]
-    expiry_s: Option<u32>,
+    expiry_s: Option<Whole<1, { u32::MAX }>>,
     /// Names and values of the application's.
     #[serde(default)]
     #[schema(value_type = Vec<UserProperty>, max_items = 64)]
@@ -83,17 +93,57 @@ pub(crate) struct MessageRequest {
     #[schema(value_type = Option<schema::Topic>)]
     response_topic: Option<String>,
     /// What an answer is to carry, in base64.
-    #[serde(default, deserialize_with = "base64")]
-    #[schema(value_type = Option<String>, content_encoding = "base64")]
-    correlation_data_base64: Option<Bytes>,
+    #[schema(value_type = Option<schema::Base64>)]
+    correlation_data_base64: Option<Base64>,
 }
 
-fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
-    Ok(Some(bytes.into()))
+/// Bytes in base64.
+struct Base64(Bytes);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The last character may hold bits that are not used; what they are says nothing.
+        const TOLERANT: GeneralPurpose = GeneralPurpose::new(
+            &STANDARD,
+            GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+        );
+        let text = String::deserialize(deserializer)?;
+        let bytes = TOLERANT.decode(text).map_err(D::Error::custom)?;
+        Ok(Self(bytes.into()))
+    }
+}
+
+/// How a message is written: it has one payload, or none.
+pub(crate) struct MessageDoc;
+
+impl PartialSchema for MessageDoc {
+    fn schema() -> RefOr<Schema> {
+        let without = |member: &str| {
+            let mut schema = MessageRequest::schema();
+            if let RefOr::T(Schema::Object(object)) = &mut schema {
+                object.properties.remove(member);
+            }
+            schema
+        };
+        AnyOfBuilder::new()
+            .description(Some("A message that is to be published."))
+            .item(without("payload_base64"))
+            .item(without("payload"))
+            .examples([serde_json::json!({
+                "topic": "devices/cam-0001/commands", "payload": "{\"zoom\":2}", "qos": 1
+            })])
+            .into()
+    }
+}
+
+impl ToSchema for MessageDoc {
+    fn name() -> Cow<'static, str> {
+        "MessageRequest".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        MessageRequest::schemas(schemas);
+    }
 }
 
 /// What became of a message that was taken.
@@ -109,7 +159,7 @@ pub(crate) struct MessageTaken {
     post,
     path = "/api/v1/messages",
     tag = "messages",
-    request_body = MessageRequest,
+    request_body = MessageDoc,
     responses((status = 202, description = "It is durable and on its way.", body = MessageTaken))
 )]
 async fn publish_message(
@@ -143,7 +193,7 @@ impl MessageRequest {
                 return Err(Problem::invalid(detail));
             }
             (Some(text), None) => text.into(),
-            (None, bytes) => bytes.unwrap_or_default(),
+            (None, bytes) => bytes.map_or_else(Bytes::new, |bytes| bytes.0),
         };
         if self.user_properties.len() > MAX_PROPERTIES {
             let detail = format!("user_properties: at most {MAX_PROPERTIES}");
@@ -153,15 +203,15 @@ impl MessageRequest {
         Ok(Submission {
             topic: self.topic,
             payload,
-            qos: self.qos.0,
+            qos: self.qos.value() as u8,
             retain: self.retain,
             content_type: self.content_type.map(|text| text.0),
-            expiry_s: self.expiry_s,
+            expiry_s: self.expiry_s.map(Whole::value),
             user_properties: properties
                 .map(|Object(property)| (property.name.0, property.value.0))
                 .collect(),
             response_topic: self.response_topic,
-            correlation_data: self.correlation_data_base64,
+            correlation_data: self.correlation_data_base64.map(|bytes| bytes.0),
         })
     }
 }

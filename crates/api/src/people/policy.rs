@@ -18,6 +18,7 @@ use super::{
     routes::Routes,
     schema,
     text::{Line, Text},
+    whole::Whole,
 };
 use crate::problem::{Problem, ProblemBody};
 
@@ -360,8 +361,7 @@ async fn apply_policy(
 #[schema(example = json!({ "version": 1, "reason": "version 2 locked the cameras out" }))]
 pub(crate) struct RollbackRequest {
     /// The version; it is applied as a new one.
-    #[schema(minimum = 0, maximum = 4294967295u32)]
-    version: u32,
+    version: Whole<0, { u32::MAX }>,
     /// Why.
     reason: Why,
 }
@@ -388,7 +388,7 @@ async fn roll_back_policy(
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(request): JsonBody<RollbackRequest>,
 ) -> Result<Done<VersionView>, Problem> {
-    let (version, reason) = (u64::from(request.version), request.reason.as_str());
+    let (version, reason) = (u64::from(request.version.value()), request.reason.as_str());
     let pdp = &state.parts().pdp;
     let applied = pdp.rollback(version, &caller.name, reason).await?;
     Ok(done(&applied, request.reason))

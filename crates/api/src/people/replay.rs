@@ -2,7 +2,10 @@
 //! key and gets the first answer. Answers can hold secrets that are shown once, so what is kept is sealed
 //! under a key that only the caller's own credentials give.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -40,6 +43,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     name: String,
     key: LessSafeKey,
+    /// Whether the key was taken for this request: what is another's is neither kept nor let go of.
+    is_taken: AtomicBool,
 }
 
 impl Replay {
@@ -75,6 +80,7 @@ impl Replay {
                 clock: clock.clone(),
                 name: hex(name.finish().as_ref()),
                 key: LessSafeKey::new(unbound),
+                is_taken: AtomicBool::new(false),
             }),
         }))
     }
@@ -85,7 +91,10 @@ impl Replay {
         let keys = self.inner.store.idempotency();
         let seen = keys.begin(&self.inner.name, fingerprint, now).await;
         match seen.map_err(store_problem)? {
-            Seen::First => Ok(None),
+            Seen::First => {
+                self.inner.is_taken.store(true, Ordering::SeqCst);
+                Ok(None)
+            }
             Seen::Answered { status, body } => self.open(status, body).map(Some),
             Seen::UnderWay => Err(Problem::conflict(
                 "a request with this Idempotency-Key is under way, or ended without an answer: see \
@@ -99,6 +108,9 @@ impl Replay {
 
     /// Keeps the answer.
     pub(crate) async fn finish(&self, status: StatusCode, body: &[u8]) {
+        if !self.inner.is_taken.load(Ordering::SeqCst) {
+            return;
+        }
         let kept = match self.seal(status, body) {
             Some(sealed) => {
                 let keys = self.inner.store.idempotency();
@@ -115,6 +127,9 @@ impl Replay {
 
     /// Lets go of the key: what it was for came to nothing.
     pub(crate) async fn forget(&self) {
+        if !self.inner.is_taken.load(Ordering::SeqCst) {
+            return;
+        }
         let keys = self.inner.store.idempotency();
         if let Err(error) = keys.forget(&self.inner.name).await {
             tracing::error!(%error, "an idempotency key could not be freed");

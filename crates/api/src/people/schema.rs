@@ -39,6 +39,11 @@ macro_rules! string_schema {
 }
 
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
+/// Levels that are a wildcard or text, and `#` where it may be.
+const FILTER: &str = concat!(
+    r"^(#|(\+|[^+#/\u0000-\u001f\u007f-\u009f]*)",
+    r"(/(\+|[^+#/\u0000-\u001f\u007f-\u009f]*))*(/#)?)$"
+);
 /// Levels that are a wildcard or text with variables, and `#` where it may be.
 const PATTERN: &str = concat!(
     r"^(#|(\+|([^+#/{}\u0000-\u001f\u007f-\u009f]",
@@ -118,6 +123,20 @@ string_schema!(
     PATTERN,
     (1, 4096),
     "devices/{device}/telemetry/#"
+);
+string_schema!(
+    TopicFilter,
+    "An MQTT topic filter.",
+    FILTER,
+    (1, 4096),
+    "devices/+/telemetry/#"
+);
+string_schema!(
+    Base64,
+    "Bytes in base64 (RFC 4648, section 4).",
+    "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+    (0, 1_000_000),
+    "AAECAw=="
 );
 string_schema!(
     Topic,

@@ -1,14 +1,14 @@
 //! Enrolment tokens: what lets a device obtain its first certificate.
 
+use std::time::Duration;
+
 use axum::{Json, extract::State};
 use palisade_core::{DeviceId, ProductId, Timestamp, TokenId};
 use palisade_store::{EnrolmentToken, TokenScope};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{
-        ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type, schema::AdditionalProperties,
-    },
+    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, schema::AdditionalProperties},
 };
 use utoipa_axum::routes;
 
@@ -22,12 +22,12 @@ use super::{
     routes::Routes,
     schema, secret,
     text::Description,
+    whole::Whole,
 };
 use crate::problem::Problem;
 
 const PREFIX: &str = "pet_";
-const MAX_USES: u32 = 1_000_000;
-const DAY_S: u64 = 24 * 60 * 60;
+const DAY_S: u32 = 24 * 60 * 60;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -45,45 +45,13 @@ pub(super) fn routes() -> Routes {
 }
 
 /// A life in seconds: a minute to ten years.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "u64")]
-pub(crate) struct Lifetime(u64);
+pub(super) type Lifetime = Whole<60, { 10 * 365 * DAY_S }>;
+type Uses = Whole<1, 1_000_000>;
 
-impl Lifetime {
-    const MIN: u64 = 60;
-    const MAX: u64 = 10 * 365 * DAY_S;
-
-    pub(super) fn seconds(self) -> u64 {
-        self.0
-    }
-}
-
-impl TryFrom<u64> for Lifetime {
-    type Error = String;
-
-    fn try_from(seconds: u64) -> Result<Self, String> {
-        match seconds {
-            Self::MIN..=Self::MAX => Ok(Self(seconds)),
-            _ => Err(format!("a life is {} to {} seconds", Self::MIN, Self::MAX)),
-        }
-    }
-}
-
-impl PartialSchema for Lifetime {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .description(Some("A life in seconds."))
-            .minimum(Some(Self::MIN as f64))
-            .maximum(Some(Self::MAX as f64))
-            .into()
-    }
-}
-
-impl ToSchema for Lifetime {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Lifetime".into()
-    }
+/// When something ends that begins now.
+pub(super) fn end(now: Timestamp, life: Lifetime) -> Timestamp {
+    let life = Duration::from_secs(u64::from(life.value()));
+    now.checked_add(life).unwrap_or(Timestamp::MAX)
 }
 
 /// An enrolment token, without its secret.
@@ -153,52 +121,25 @@ pub(crate) struct EnrolmentTokenRequest {
 }
 
 /// A value that may be absent, but not null.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 fn a_day() -> Lifetime {
-    Lifetime(DAY_S)
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "u32")]
-struct Uses(u32);
-
-impl Default for Uses {
-    fn default() -> Self {
-        Self(1)
-    }
-}
-
-impl TryFrom<u32> for Uses {
-    type Error = String;
-
-    fn try_from(uses: u32) -> Result<Self, String> {
-        match uses {
-            1..=MAX_USES => Ok(Self(uses)),
-            _ => Err(format!("a token is used 1 to {MAX_USES} times")),
-        }
-    }
+    Lifetime::of(DAY_S)
 }
 
 impl PartialSchema for EnrolmentTokenRequest {
     /// One object for each of the two scopes: a token has exactly one.
     fn schema() -> RefOr<Schema> {
         let one = |name: &str, id: std::borrow::Cow<'static, str>, text: &str| {
-            let uses = ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .description(Some("How many enrolments it allows."))
-                .minimum(Some(1))
-                .maximum(Some(f64::from(MAX_USES)))
-                .default(Some(1.into()));
             ObjectBuilder::new()
                 .description(Some(text))
                 .property(name, Ref::from_schema_name(id))
-                .property("uses", uses)
-                .property("ttl_s", Ref::from_schema_name(Lifetime::name()))
+                .property("uses", Uses::schema())
+                .property("ttl_s", Lifetime::schema())
                 .property("note", Description::schema())
                 .required(name)
                 .additional_properties(Some(AdditionalProperties::FreeForm(false)))
@@ -239,7 +180,6 @@ impl ToSchema for EnrolmentTokenRequest {
                 schema::ProductId::name().into(),
                 schema::ProductId::schema(),
             ),
-            (Lifetime::name().into(), Lifetime::schema()),
         ]);
     }
 }
@@ -296,8 +236,8 @@ async fn create_enrolment_token(
         id: TokenId::generate(),
         hash: secret::hash(&secret),
         scope,
-        uses_left: u64::from(request.uses.0),
-        expires_at: request.ttl_s.end(now),
+        uses_left: u64::from(request.uses.value()),
+        expires_at: end(now, request.ttl_s),
         revoked: false,
         note: request.note.to_string(),
         created_at: now,

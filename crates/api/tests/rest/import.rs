@@ -218,3 +218,35 @@ async fn a_large_inventory_is_staged_in_parts_and_seen_at_once() {
             .is_some()
     );
 }
+
+#[tokio::test]
+async fn an_import_that_has_to_wait_does_not_free_the_key_of_the_one_under_way() {
+    let house = house().await;
+    house.fleet(&[]).await;
+    // So small that the first lines are sent only once the import reads them.
+    let (mut sender, receiver) = tokio::io::duplex(16);
+    let body = Body::from_stream(futures_util::stream::unfold(
+        receiver,
+        |mut receiver| async {
+            use tokio::io::AsyncReadExt;
+            let mut piece = vec![0; 1024];
+            let read = receiver.read(&mut piece).await.expect("reads");
+            piece.truncate(read);
+            (read > 0).then(|| (Ok::<_, std::io::Error>(Bytes::from(piece)), receiver))
+        },
+    ));
+    let first = upload(body, &house).header("idempotency-key", "k1").send();
+    let others = async {
+        use tokio::io::AsyncWriteExt;
+        let lines = b"id,product\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n";
+        sender.write_all(lines).await.expect("sends");
+        let second = upload("id,product\n", &house).header("idempotency-key", "k1");
+        let why = second.problem(409).await;
+        assert!(why.contains("under way"), "{why}");
+        sender.write_all(b"cam-1,camera\n").await.expect("sends");
+        drop(sender);
+    };
+    let (first, ()) = tokio::join!(first, others);
+    assert_eq!(first.0.as_u16(), 200, "{}", first.1);
+    assert_eq!(first.1["registered"], 1);
+}
