@@ -68,14 +68,12 @@ impl Palisade {
         let mut server = Server::start(&mut command, &log)?;
         server.wait_for_port(operators_port)?;
         server.wait_for_port(people_port)?;
-        let said = std::fs::read_to_string(&log)?;
-        let setup_token = said
-            .split_whitespace()
-            .find(|word| word.starts_with("pset_"))
-            .with_context(|| format!("no set-up token in {said:?}"))?;
-        let root = fetch_root(devices_port, &data)?;
+        let setup_token = setup_token(&log)?;
+        let root_file = data.join("root.pem");
+        let root = std::fs::read_to_string(&root_file)
+            .with_context(|| format!("no {}", root_file.display()))?;
         let rest = Rest::new(format!("https://localhost:{people_port}"), &root)?;
-        let rest = rest.set_up(setup_token)?;
+        let rest = rest.set_up(&setup_token)?;
         let devices = Rest::new(format!("https://localhost:{devices_port}"), &root)?;
         rest.put("/api/v1/products/sensor", &json!({"description": "bench"}))?;
         rest.put("/api/v1/services/reader", &json!({"description": "bench"}))?;
@@ -222,10 +220,19 @@ fn certificate_in(pkcs7: &[u8]) -> Result<CertificateDer<'static>> {
     anyhow::bail!("no certificate in the answer")
 }
 
-fn fetch_root(devices_port: u16, data: &Path) -> Result<String> {
-    let file = data.join("root.pem");
-    std::fs::read_to_string(&file)
-        .with_context(|| format!("no {} (devices' door on {devices_port})", file.display()))
+/// The set-up token, which is printed once the doors are open.
+fn setup_token(log: &Path) -> Result<String> {
+    for _ in 0..600 {
+        let said = std::fs::read_to_string(log)?;
+        if let Some(token) = said
+            .split_whitespace()
+            .find(|word| word.starts_with("pset_"))
+        {
+            return Ok(token.to_owned());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    anyhow::bail!("no set-up token in {}", log.display())
 }
 
 impl Broker for Palisade {

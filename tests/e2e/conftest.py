@@ -1,11 +1,26 @@
 """Fixtures: a real `palisade serve` in a temporary directory, and what clients need to reach it."""
 
 import re
+import signal
+import sys
 
 import pytest
 
 from fleet import Fleet
 from palisade import Palisade
+
+
+def pytest_configure():
+    """Ends in good order when it is told to end, so that no server is left behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def pytest_unconfigure(config):
+    """The closing line."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter:
+        count = {what: len(reporter.stats.get(what, [])) for what in ("passed", "failed", "error")}
+        print(f"{count['passed']} passed, {count['failed'] + count['error']} failed")
 
 
 def pytest_addoption(parser):
@@ -16,11 +31,8 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def palisade(tmp_path_factory):
     """One server for the whole run."""
-    server = Palisade(tmp_path_factory.mktemp("palisade"))
-    server.start()
-    server.set_up()
-    yield server
-    server.stop()
+    with Palisade(tmp_path_factory.mktemp("palisade")).running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -32,22 +44,15 @@ def fleet(palisade):
 @pytest.fixture()
 def own_palisade(tmp_path):
     """A server of the test's own, to be killed and restarted."""
-    server = Palisade(tmp_path / "palisade")
-    server.start()
-    server.set_up()
-    yield server
-    server.stop()
+    with Palisade(tmp_path / "palisade").running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def plaintext(tmp_path_factory):
     """One server with the plaintext listener, whose clients may use every topic but one."""
-    server = Palisade(tmp_path_factory.mktemp("plaintext"), plaintext=True)
-    server.start()
-    server.set_up()
-    server.open_plaintext()
-    yield server
-    server.stop()
+    with Palisade(tmp_path_factory.mktemp("plaintext"), plaintext=True).running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -127,16 +127,20 @@ class Maker:
             "-keyout", self.key, "-out", self.ca, "-subj", f"/CN={name}", "-days", "30",
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def device(self, name, days=30):
+    def device(self, name, begins="20200101000000Z", ends="20400101000000Z"):
         """The certificate that a device of this maker is born with."""
-        born = Identity(name, self.fleet.new_folder(f"born-{name}"), self.fleet.palisade.ca)
-        extensions = born.folder / "extensions"
-        extensions.write_text("basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n"
-                              "extendedKeyUsage=clientAuth\n")
-        certificate = run("openssl", "x509", "-req", "-inform", "DER", "-CA", self.ca, "-CAkey", self.key,
-                          "-CAcreateserial", "-days", days, "-extfile", extensions,
-                          input=key_and_request(born)).stdout
-        born.certificate.write_bytes(certificate)
+        born = Identity(name, self.fleet.new_folder(self.fleet.new_name(f"born-{name}")), self.fleet.palisade.ca)
+        request = born.folder / "request.pem"
+        request.write_bytes(run("openssl", "req", "-inform", "DER", input=key_and_request(born)).stdout)
+        config = born.folder / "ca.conf"
+        config.write_text(
+            f"[ca]\ndefault_ca=maker\n[maker]\ndatabase={born.folder}/index\nnew_certs_dir={born.folder}\n"
+            "rand_serial=yes\ndefault_md=sha256\npolicy=any\nx509_extensions=device\n"
+            "[any]\ncommonName=supplied\n"
+            "[device]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n")
+        (born.folder / "index").touch()
+        run("openssl", "ca", "-batch", "-config", config, "-cert", self.ca, "-keyfile", self.key, "-notext",
+            "-in", request, "-out", born.certificate, "-startdate", begins, "-enddate", ends)
         return born
 
 

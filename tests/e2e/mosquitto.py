@@ -46,7 +46,9 @@ class Subscriber:
 
     def ready(self):
         """Waits until the server has answered the subscription."""
-        assert self.subscribed.wait(10), self.log
+        if not self.subscribed.wait(10):
+            self.end()
+            raise AssertionError(f"not subscribed in 10 s: {self.log}")
         return self
 
     def message(self, timeout=10):
@@ -66,10 +68,19 @@ class Subscriber:
         self.reader.join(timeout)
         return status
 
+    def has_lost(self):
+        """Whether its session was closed, once it was ready; mosquitto_sub then connects again."""
+        at = next(number for number, line in enumerate(self.log) if line.startswith("Subscribed ("))
+        return self.process.poll() is not None or any(
+            "DISCONNECT" in line or "CONNECT" in line or "Error" in line for line in self.log[at:])
+
     def __enter__(self):
         return self.ready()
 
     def __exit__(self, *_):
+        self.end()
+
+    def end(self):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -88,7 +99,11 @@ class Broker:
         with open(self.folder / "mosquitto.log", "wb") as log:
             self.process = subprocess.Popen(["mosquitto", "-c", str(config)], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
-        wait_for(self._answers, "mosquitto", 10)
+        try:
+            wait_for(self._answers, "mosquitto", 10)
+        except AssertionError:
+            self.__exit__()
+            raise
         return self
 
     def _answers(self):

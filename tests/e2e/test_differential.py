@@ -5,7 +5,7 @@ import pytest
 from differential import Player, matches, script
 from mosquitto import Broker
 
-SEEDS = 150
+SEEDS = 100
 
 
 @pytest.fixture(scope="module")

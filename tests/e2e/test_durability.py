@@ -11,12 +11,8 @@ from wire import Client, Closed
 
 @pytest.fixture()
 def server(tmp_path):
-    server = Palisade(tmp_path, plaintext=True)
-    server.start()
-    server.set_up()
-    server.open_plaintext()
-    yield server
-    server.stop()
+    with Palisade(tmp_path, plaintext=True).running() as server:
+        yield server
 
 
 def address(server):

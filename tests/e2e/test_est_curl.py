@@ -164,26 +164,21 @@ def test_garbage_in_place_of_a_request_is_refused(palisade, fleet, newcomer, bod
     assert enrol(palisade, newcomer, secret).status == 200, "the token was spent by garbage"
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 @pytest.mark.parametrize("size", [25_000, 60_000, 5_000_000])
-def test_a_request_that_is_too_large_is_refused(palisade, fleet, newcomer, size):
+def test_a_request_that_is_too_large_is_refused(palisade, fleet, newcomer, size, version):
     secret = fleet.token(device=newcomer.name)["secret"]
-    answer = curl(palisade, f"{EST}/simpleenroll", "-u", f"x:{secret}", body=b"A" * size)
-    # curl 7.88 does not read an answer that comes while it still sends a body this long.
-    assert answer.status == 413 or size > 1_000_000 and answer.status in (0, 100), answer
+    answer = curl(palisade, f"{EST}/simpleenroll", "-u", f"x:{secret}", version, body=b"A" * size)
+    assert answer.status == 413, answer
     assert enrol(palisade, newcomer, secret).status == 200
 
 
 def test_who_fails_too_often_waits(tmp_path):
-    server = Palisade(tmp_path, DEVICES__FAILURES_PER_MINUTE="3")
-    server.start()
-    try:
-        server.set_up()
+    with Palisade(tmp_path, DEVICES__FAILURES_PER_MINUTE="3").running() as server:
         identity = Identity("guesser", tmp_path, server.ca)
         request = key_and_request(identity)
         statuses = [simple_enroll(server, request, "-u", "x:pet_guess").status for _ in range(6)]
         assert statuses[0] == 401 and statuses[-1] == 429, statuses
-    finally:
-        server.stop()
 
 
 def renew(palisade, identity, holder, subject=None):

@@ -74,7 +74,7 @@ def test_a_subscription_wider_than_the_grant_is_denied(palisade, fleet, version,
     try:
         subscriber.wait_ended()
     finally:
-        subscriber.__exit__()
+        subscriber.end()
     assert any("denied" in line.lower() or "not authorized" in line.lower() for line in subscriber.log), subscriber.log
 
 

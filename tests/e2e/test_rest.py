@@ -1,14 +1,18 @@
 """The REST door: authentication, scopes, problems, paging, idempotency."""
 
+import json
+import pathlib
+import urllib.request
 import uuid
 
 import pytest
 
-from fleet import Fleet
+import mosquitto
+from fleet import curl
+from palisade import SETUP_TOKEN
 
 
 def test_the_set_up_token_works_once(palisade):
-    from palisade import SETUP_TOKEN
     spent = SETUP_TOKEN.search(palisade.log())[0]
     status, problem = palisade.rest("POST", "/setup", {"token": spent, "name": "again"}, token="")
     assert status in (401, 403, 409) and problem["status"] == status
@@ -92,7 +96,6 @@ def import_csv(palisade, lines, query=""):
 
 
 def test_a_message_sent_by_rest_arrives_and_one_without_a_grant_does_not(palisade, fleet):
-    import mosquitto
     device, service = fleet.device(), fleet.service("fleet/rest")
     token = palisade.post("/api-tokens", {"name": "sender", "scopes": ["messages:write"], "service": service.name})
     with mosquitto.Subscriber(palisade, device, "fleet/rest") as heard:
@@ -114,10 +117,6 @@ def test_policy_is_checked_before_it_is_applied(palisade):
 
 
 def test_the_openapi_document_is_served_without_a_token_and_is_the_reviewed_one(palisade):
-    import json
-    import pathlib
-
-    from fleet import curl
     served = curl(palisade, "/api/openapi.json", port=palisade.people).json()
     assert served["openapi"].startswith("3.1")
     reviewed = next(pathlib.Path("openapi").glob("*.json"))
@@ -125,14 +124,12 @@ def test_the_openapi_document_is_served_without_a_token_and_is_the_reviewed_one(
 
 
 def test_metrics_and_health_are_for_operators(palisade):
-    import urllib.request
     for path, word in (("metrics", b"palisade_"), ("healthz", b""), ("readyz", b"")):
         with urllib.request.urlopen(f"http://127.0.0.1:{palisade.operators}/{path}") as answer:
             assert answer.status == 200 and word in answer.read()
 
 
-def test_what_was_refused_is_recorded_with_who_tried(palisade):
-    fleet = Fleet(palisade)
+def test_what_was_refused_is_recorded_with_who_tried(palisade, fleet):
     device = fleet.register()
     reader = palisade.post("/api-tokens", {"name": fleet.new_name("curious"), "scopes": ["devices:read"]})
     palisade.rest("POST", f"/devices/{device}/revoke", {"reason": "x"}, token=reader["secret"], expect=403)

@@ -9,6 +9,7 @@ mod connection;
 mod source;
 mod spelling;
 mod stall;
+mod unread;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -71,7 +71,12 @@ impl Config {
         for change in &sources.overrides {
             change.apply(&mut table)?;
         }
-        let config = Self::deserialize(table)
+        // Over the defaults as a whole: a key that is set in `[gateway.service]` must not turn its
+        // neighbours into those of another section of the same type.
+        let mut whole = toml::Table::try_from(Self::default())
+            .map_err(|error| ConfigError::plain("the defaults", error))?;
+        lay_over(&mut whole, table);
+        let config = Self::deserialize(whole)
             .map_err(|error| ConfigError::unplaced("the configuration", &error))?;
         config.check()?;
         Ok(config)
@@ -106,6 +111,18 @@ impl Config {
             .map_err(|error| ConfigError::plain("configuration", error))?;
         crate::serve::logs::check(&self.log.level)
             .map_err(|error| ConfigError::plain("configuration", format!("log.level: {error}")))
+    }
+}
+
+/// Puts the values of `table` in place of those of `whole`, tables key by key.
+fn lay_over(whole: &mut toml::Table, table: toml::Table) {
+    for (key, value) in table {
+        match (whole.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(table)) => lay_over(inner, table),
+            (_, value) => {
+                whole.insert(key, value);
+            }
+        }
     }
 }
 

@@ -27,6 +27,7 @@ use super::{
     ConnectInfo, ServeOptions,
     activity::{Activity, BusyBody},
     spelling,
+    unread::Unread,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Http {
 
 /// Runs what a connection spawns (its HTTP/2 requests); it ends with the connection.
 #[derive(Debug, Clone)]
-struct Owned {
+pub(super) struct Owned {
     tasks: TaskTracker,
     end: CancellationToken,
 }
@@ -132,6 +133,7 @@ pub(super) async fn serve_connection<I>(
         http: http.clone(),
         info,
         activity: activity.clone(),
+        owned: owned.clone(),
     };
     let builder = http.builder(version, owned);
     let connection = builder.serve_connection(io, requests);
@@ -171,6 +173,7 @@ struct Requests {
     http: Arc<Http>,
     info: ConnectInfo,
     activity: Arc<Activity>,
+    owned: Owned,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -181,7 +184,11 @@ impl Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let busy = self.activity.begin();
         let max_body = self.http.options.max_body;
-        let mut request = request.map(|body| Body::new(Limited::new(body, max_body)));
+        let expects_continue = request.headers().contains_key(header::EXPECT);
+        let mut request = request.map(|body| {
+            let body = Unread::new(body, expects_continue, self.owned.clone());
+            Body::new(Limited::new(body, max_body))
+        });
         request.extensions_mut().insert(self.info.clone());
         let span = span(&request, &self.info);
         let answer = self.http.router.clone().oneshot(request);

@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn load(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Config, ConfigError> {
@@ -22,6 +24,17 @@ fn refusal(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> String {
     load(file, variables, flags)
         .expect_err("refused")
         .to_string()
+}
+
+#[test]
+fn one_key_of_a_section_leaves_its_neighbours_as_they_are() {
+    let variables = [("PALISADE_GATEWAY__SERVICE__CONNECTS_PER_MINUTE", "0")];
+    let file = "[gateway.service]\nmax_backoff_s = 7\n";
+    let config = load(file, &variables, &[]).expect("loads");
+    let mut expected = GatewayConfig::default().service;
+    expected.connects_per_minute = 0;
+    expected.max_backoff_s = 7;
+    assert_eq!(config.gateway.service, expected);
 }
 
 #[test]
@@ -120,4 +133,25 @@ fn a_missing_or_huge_file_is_an_error_that_names_it() {
     assert!(error.contains("/nonexistent/palisade.toml"), "{error}");
     let huge = "#".repeat(MAX_FILE as usize + 1);
     assert!(refusal(&huge, &[], &[]).contains("at most"));
+}
+
+proptest! {
+    #[test]
+    fn no_change_of_the_defaults_makes_the_parser_panic(
+        at in any::<prop::sample::Index>(), cut in 0usize..30, with in "\\PC{0,8}|[\"'\\[\\]={}.\n0-9a-z_-]{0,8}"
+    ) {
+        let defaults: Vec<char> = DEFAULTS.chars().collect();
+        let at = at.index(defaults.len());
+        let after = (at + cut).min(defaults.len());
+        let text: String = defaults[..at].iter().copied().chain(with.chars())
+            .chain(defaults[after..].iter().copied()).collect();
+        let _ = parse_file(Path::new("palisade.toml"), &text);
+    }
+
+    #[test]
+    fn no_override_makes_the_parser_panic(key in "[a-z_.]{0,30}|gateway\\.[a-z_]{1,20}", value in "\\PC{0,20}") {
+        if let Ok(overrides) = from_flags(&[format!("{key}={value}")]) {
+            let _ = Config::load(&Sources { file: None, overrides });
+        }
+    }
 }
