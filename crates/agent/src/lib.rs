@@ -37,6 +37,8 @@ mod endpoint;
 mod est;
 mod event;
 mod file;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod identity;
 mod key;

@@ -108,6 +108,16 @@ pub struct QueueStats {
     pub corrupted: u64,
 }
 
+/// Reads through the bytes of a file; how many messages it holds.
+pub(crate) fn scan(bytes: &[u8]) -> usize {
+    let (mut at, mut found) = (0, 0);
+    while let Some(start) = record::find(bytes, at) {
+        found += 1;
+        at = start + record::decode(&bytes[start..]).map_or(1, |record| record.len);
+    }
+    found
+}
+
 /// A message that was taken.
 pub(crate) struct Pushed {
     pub(crate) seq: Seq,

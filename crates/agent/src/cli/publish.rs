@@ -1,10 +1,11 @@
 //! `palisade-agent publish`.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use clap::Args;
 use palisade_agent::{MAX_PAYLOAD, OfflineQueue, Qos, QueueError, reason_name};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{
     Context, Failure,
@@ -26,6 +27,9 @@ pub(super) struct PublishArguments {
     /// Waits for the server's answer; the agent must run.
     #[arg(long)]
     wait: bool,
+    /// Seconds that --wait waits; the message stays queued beyond it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
 }
 
 pub(super) async fn run(context: &Context, arguments: PublishArguments) -> Result<(), Failure> {
@@ -41,7 +45,14 @@ pub(super) async fn run(context: &Context, arguments: PublishArguments) -> Resul
         wait: arguments.wait,
         length: payload.len(),
     };
-    if let Some(answer) = ask(&context.state, &request, &payload).await? {
+    let asked = ask(&context.state, &request, &payload);
+    let answer = match arguments.wait {
+        true => timeout(Duration::from_secs(arguments.timeout), asked).await,
+        false => Ok(asked.await),
+    };
+    let unanswered =
+        |_| Failure::unreachable("the server did not answer in time; the message is queued");
+    if let Some(answer) = answer.map_err(unanswered)?? {
         return tell(context, answer);
     }
     if arguments.wait {

@@ -10,5 +10,6 @@ mod binary;
 mod connection;
 mod enrolment;
 mod house;
+mod odd_server;
 mod offline;
 mod renewal;

@@ -3,21 +3,9 @@ use proptest::prelude::*;
 use rmqtt_codec::v5::Packet;
 
 use super::*;
-use crate::mqtt::session::Session;
+use crate::{fuzzing::server_packets, mqtt::session::Session};
 
 const MAX_IN: u32 = 4096;
-
-/// Feeds bytes as a server would, to the codec and to the session.
-fn feed(bytes: &[u8]) {
-    let mut wire = Wire::new(MAX_IN);
-    let mut session = Session::new();
-    let mut input = BytesMut::from(bytes);
-    while let Ok(Some(packet)) = wire.decode(&mut input) {
-        if session.receive(packet).is_err() {
-            return;
-        }
-    }
-}
 
 #[test]
 fn a_packet_larger_than_allowed_is_refused_by_its_header_alone() {
@@ -47,13 +35,13 @@ proptest! {
 
     #[test]
     fn no_bytes_break_the_client(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        feed(&bytes);
+        server_packets(&bytes);
     }
 
     #[test]
     fn no_packet_of_any_type_breaks_the_client(first in any::<u8>(), body in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..50], 0..120)) {
         let mut bytes = vec![first, body.len() as u8];
         bytes.extend_from_slice(&body);
-        feed(&bytes);
+        server_packets(&bytes);
     }
 }
