@@ -48,9 +48,9 @@ const LARGE: usize = 16 * 1024;
 pub enum Filled {
     /// Bytes, in the scratch; there may be more.
     More,
-    /// Nothing for now.
+    /// Nothing yet; the connection is woken when something comes.
     Nothing,
-    /// Nothing any more.
+    /// The end of the stream.
     Closed,
 }
 

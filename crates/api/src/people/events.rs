@@ -180,7 +180,7 @@ pub(crate) struct EventView {
 pub(crate) struct EventPage {
     /// The events.
     items: Vec<EventView>,
-    /// Where the list goes on: `after` of the next request. Null where this was the end for now.
+    /// Where the list goes on: `after` of the next request. Null where there was nothing after this page.
     next: Option<String>,
 }
 

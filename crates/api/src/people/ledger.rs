@@ -75,8 +75,8 @@ pub(crate) struct EntryView {
 pub(crate) struct LedgerPage {
     /// The entries.
     items: Vec<EntryView>,
-    /// Where the list goes on: `after` (or `before`) of the next request. Null where this was the end
-    /// for now.
+    /// Where the list goes on: `after` (or `before`) of the next request. Null where there was
+    /// nothing after this page.
     next: Option<String>,
 }
 
