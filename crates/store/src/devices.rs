@@ -7,7 +7,11 @@ use palisade_core::{
 use serde::Serialize;
 use sqlx::{Any, AnyPool, QueryBuilder, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{
+    Store, StoreError,
+    device_row::{COLUMNS, DeviceRow},
+    row,
+};
 
 /// Rows of one INSERT statement: ten columns each, below SQLite's 32,766 variables.
 const ROWS_A_STATEMENT: usize = 1_000;
@@ -103,30 +107,10 @@ impl Devices<'_> {
         let mut transaction = self.writer().begin().await.map_err(StoreError::from)?;
         let mut existing = Vec::new();
         for chunk in devices.chunks(ROWS_A_STATEMENT) {
-            let mut rows = Vec::with_capacity(chunk.len());
-            for device in chunk {
-                rows.push((
-                    device,
-                    row::to_json(&device.labels, "labels")?,
-                    row::to_json(&device.posture.reasons, "reasons")?,
-                ));
-            }
-            let mut query: QueryBuilder<Any> = QueryBuilder::new(
-                "INSERT INTO devices (id, product, labels, lifecycle, segment, trust, reasons, epoch, \
-                 registered_at) ",
-            );
-            query.push_values(rows, |mut values, (device, labels, reasons)| {
-                let posture = &device.posture;
-                values
-                    .push_bind(device.id.as_str())
-                    .push_bind(device.product.as_str())
-                    .push_bind(labels)
-                    .push_bind(posture.lifecycle.as_str())
-                    .push_bind(posture.segment.as_str())
-                    .push_bind(i64::from(posture.trust.value()))
-                    .push_bind(reasons)
-                    .push_bind(posture.epoch.0 as i64)
-                    .push_bind(row::nanos(device.registered_at));
+            let mut query: QueryBuilder<Any> =
+                QueryBuilder::new(format!("INSERT INTO devices ({COLUMNS}) "));
+            query.push_values(DeviceRow::all(chunk)?, |mut values, row| {
+                row.bind(&mut values)
             });
             query.push(" ON CONFLICT (id) DO NOTHING");
             let done = query

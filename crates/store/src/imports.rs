@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 use palisade_core::{Device, DeviceId};
 use sqlx::{Any, QueryBuilder};
 
-use crate::{Store, StoreError, devices::RegisterError, row};
+use crate::{
+    Store, StoreError,
+    device_row::{COLUMNS, DeviceRow},
+    devices::RegisterError,
+    row,
+};
 
 /// Rows of one INSERT statement: ten columns each, below SQLite's 32,766 variables.
 const ROWS_A_STATEMENT: usize = 1_000;
@@ -91,31 +96,11 @@ impl Import<'_> {
     pub async fn stage(&mut self, devices: &[Device]) -> Result<(), StoreError> {
         let mut transaction = self.store.writer().begin().await?;
         for chunk in devices.chunks(ROWS_A_STATEMENT) {
-            let mut rows = Vec::with_capacity(chunk.len());
-            for device in chunk {
-                rows.push((
-                    device,
-                    row::to_json(&device.labels, "labels")?,
-                    row::to_json(&device.posture.reasons, "reasons")?,
-                ));
-            }
-            let mut query: QueryBuilder<Any> = QueryBuilder::new(
-                "INSERT INTO device_imports (import, id, product, labels, lifecycle, segment, trust, \
-                 reasons, epoch, registered_at) ",
-            );
-            query.push_values(rows, |mut values, (device, labels, reasons)| {
-                let posture = &device.posture;
-                values
-                    .push_bind(self.number)
-                    .push_bind(device.id.as_str())
-                    .push_bind(device.product.as_str())
-                    .push_bind(labels)
-                    .push_bind(posture.lifecycle.as_str())
-                    .push_bind(posture.segment.as_str())
-                    .push_bind(i64::from(posture.trust.value()))
-                    .push_bind(reasons)
-                    .push_bind(posture.epoch.0 as i64)
-                    .push_bind(row::nanos(device.registered_at));
+            let mut query: QueryBuilder<Any> =
+                QueryBuilder::new(format!("INSERT INTO device_imports (import, {COLUMNS}) "));
+            query.push_values(DeviceRow::all(chunk)?, |mut values, row| {
+                values.push_bind(self.number);
+                row.bind(&mut values);
             });
             let inserted = query.build().execute(&mut *transaction).await;
             inserted.map_err(|error| {

@@ -4,6 +4,7 @@
 //! has a small repository (`store.devices()`, `store.grants()`, ...).
 
 mod certificates;
+mod device_row;
 mod devices;
 mod error;
 mod grants;
