@@ -14,6 +14,8 @@ FLOORS = {
     "ledger": 3,
     "identity": 3,
     "policy": 3,
+    "detect": 3,
+    "respond": 3,
     "agent": 3,
     "gateway": 4,
     "api": 5,

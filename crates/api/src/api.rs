@@ -11,6 +11,7 @@ use std::{
 use axum::Router;
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
+use palisade_detect::Detect;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -47,6 +48,8 @@ pub struct ApiParts {
     pub pdp: Arc<Pdp>,
     /// The audit log.
     pub ledger: Arc<Ledger>,
+    /// Detection.
+    pub detect: Arc<Detect>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// What renders the metrics of the process, if anything does.
@@ -276,6 +279,7 @@ fn people_parts(parts: ApiParts) -> PeopleParts {
         identity: parts.identity,
         pdp: parts.pdp,
         ledger: parts.ledger,
+        detect: parts.detect,
         gateway: parts.gateway,
         version: parts.version,
     }

@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use palisade_detect::Detect;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -39,6 +40,7 @@ pub(crate) struct Operators {
     identity: Arc<Identity>,
     pdp: Arc<Pdp>,
     ledger: Arc<Ledger>,
+    detect: Arc<Detect>,
     gateway: Arc<Gateway>,
     devices: Arc<Devices>,
     render: Option<MetricsRender>,
@@ -58,6 +60,7 @@ impl Operators {
             identity: parts.identity.clone(),
             pdp: parts.pdp.clone(),
             ledger: parts.ledger.clone(),
+            detect: parts.detect.clone(),
             gateway: parts.gateway.clone(),
             devices,
             render: parts.metrics.clone(),

@@ -45,6 +45,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, middleware};
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
+use palisade_detect::Detect;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -85,6 +86,8 @@ pub struct PeopleParts {
     pub pdp: Arc<Pdp>,
     /// The audit log.
     pub ledger: Arc<Ledger>,
+    /// Detection.
+    pub detect: Arc<Detect>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// The version of the server.

@@ -127,6 +127,17 @@ impl Consumer {
         self.tail.next(max).await
     }
 
+    /// The position of the last event that was read.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.tail.position
+    }
+
+    /// Skips to a position: what lies before it is not read. Going back is not possible.
+    pub fn skip_to(&mut self, position: u64) {
+        self.tail.position = self.tail.position.max(position);
+    }
+
     /// Notes that everything up to a position was dealt with.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, DenyReason, EventId, Lifecycle, Principal, Serial, Timestamp, TokenId, TrustScore,
+    Action, DenyReason, EventId, Finding, Lifecycle, Principal, Response, Serial, Timestamp,
+    TokenId, TrustScore,
 };
 
 /// Where something happened.
@@ -126,14 +127,24 @@ pub enum EventKind {
         /// For what.
         filter: String,
     },
-    /// What a session did within a window.
+    /// What a session did within a window; nothing is said of a window in which it did nothing.
     PublishStatistics {
         /// The window in milliseconds.
         window_ms: u64,
-        /// Messages accepted.
+        /// Messages accepted from the client.
         messages: u64,
-        /// Payload bytes accepted.
+        /// Payload bytes accepted from the client.
         bytes: u64,
+        /// The largest payload accepted, in bytes.
+        largest: u64,
+        /// Messages sent to the client.
+        messages_out: u64,
+        /// Payload bytes sent to the client.
+        bytes_out: u64,
+        /// MQTT packets of any kind from the client.
+        packets_in: u64,
+        /// MQTT packets of any kind to the client.
+        packets_out: u64,
     },
     /// A device became known.
     Registered {
@@ -190,6 +201,10 @@ pub enum EventKind {
     },
     /// Somebody administered something.
     Administrative(AdministrativeAct),
+    /// Detection found something; the event is about whom it found.
+    Found(Finding),
+    /// An action that answers findings moved on.
+    Responded(Response),
 }
 
 impl EventKind {
@@ -212,6 +227,8 @@ impl EventKind {
             Self::PostureChanged { .. } => "posture_changed",
             Self::AgentReport { .. } => "agent_report",
             Self::Administrative(_) => "administrative",
+            Self::Found(_) => "found",
+            Self::Responded(_) => "responded",
         }
     }
 

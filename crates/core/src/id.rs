@@ -200,6 +200,22 @@ ulid_id!(
     GrantId
 );
 ulid_id!(
+    /// A finding.
+    FindingId
+);
+ulid_id!(
+    /// A suppression: what is known and not to be reported.
+    SuppressionId
+);
+ulid_id!(
+    /// A case.
+    CaseId
+);
+ulid_id!(
+    /// An action that answers a finding.
+    ActionId
+);
+ulid_id!(
     /// A token (enrolment or API); names the token, is not the secret.
     TokenId
 );

@@ -8,11 +8,13 @@ mod clock;
 mod decision;
 mod device;
 mod event;
+mod finding;
 mod grant;
 mod id;
 pub mod port;
 mod posture;
 mod principal;
+mod response;
 mod serial;
 mod topic;
 
@@ -20,13 +22,15 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use decision::{Action, Attribute, Decision, DenyReason, Explanation, Request, Stamp};
 pub use device::{Device, Labels, LabelsError, Product, Segment};
 pub use event::{Actor, AdministrativeAct, Door, Event, EventKind, Outcome, SessionEnd};
+pub use finding::{Confidence, Detector, Finding, Severity};
 pub use grant::{Grant, GrantActions, GrantScope};
 pub use id::{
-    DeviceId, EventId, GrantId, IdError, PolicyId, ProductId, SegmentId, ServiceId, TokenId,
-    TrustDomain,
+    ActionId, CaseId, DeviceId, EventId, FindingId, GrantId, IdError, PolicyId, ProductId,
+    SegmentId, ServiceId, SuppressionId, TokenId, TrustDomain,
 };
 pub use posture::{Epoch, Lifecycle, LifecycleError, Posture, TrustReason, TrustScore};
 pub use principal::{Principal, PrincipalError};
+pub use response::{ActionState, Impact, Mode, Order, Response, Target};
 pub use serial::{Serial, SerialError};
 pub use topic::{
     Bindings, PatternError, ShareName, Subscription, Topic, TopicBuf, TopicError, TopicFilter,

@@ -3,7 +3,7 @@
 
 use std::{error::Error, future::Future, pin::Pin};
 
-use crate::{DeviceId, Event, Serial, Timestamp, TrustReason};
+use crate::{DeviceId, Event, Impact, Order, Serial, Target, Timestamp, TrustReason};
 
 /// A future that is sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -31,4 +31,68 @@ pub trait EvidenceSource: Send + Sync + 'static {
 pub trait RevocationView: Send + Sync + 'static {
     /// Whether the certificate with this serial number, issued by us, is revoked.
     fn is_revoked(&self, serial: &Serial) -> bool;
+}
+
+/// Who wants to hear at once that evidence about a device changed, instead of when it next looks.
+pub trait EvidenceListener: Send + Sync + 'static {
+    /// The evidence about this device changed. Cheap; never waits.
+    fn evidence_changed(&self, device: &DeviceId);
+}
+
+/// The parameters of an action, as a playbook gives them.
+pub type Parameters = serde_json::Map<String, serde_json::Value>;
+
+/// Why an action could not be done, or undone.
+#[derive(Debug, thiserror::Error)]
+pub enum EffectError {
+    /// The playbook is wrong: it asks for what this action does not do.
+    #[error("parameter {name}: {why}")]
+    Parameter {
+        /// Which.
+        name: String,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+    /// The target has nothing that this action could work on. Trying again does not help.
+    #[error("it does not apply: {0}")]
+    NotApplicable(String),
+    /// It failed now and may succeed later.
+    #[error("it failed: {0}")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Something that can be done about a finding. Each capability that can do something registers one; a
+/// playbook names it.
+pub trait Effector: Send + Sync + 'static {
+    /// The name in playbooks (`quarantine`).
+    fn name(&self) -> &'static str;
+
+    /// What it does, in one sentence for people.
+    fn summary(&self) -> &'static str;
+
+    /// How much it takes from its target.
+    fn impact(&self) -> Impact;
+
+    /// Checks parameters when a playbook is loaded.
+    ///
+    /// # Errors
+    /// Names the parameter that is wrong.
+    fn check(&self, parameters: &Parameters) -> Result<(), EffectError>;
+
+    /// Whether it could work on this target (an address is not a device).
+    fn applies_to(&self, target: &Target) -> bool;
+
+    /// Does it. To do it twice under one order is to do it once: an order is repeated after a crash.
+    /// What it returns is handed to [`Effector::undo`]; `None` where there is nothing to undo.
+    fn apply<'a>(
+        &'a self,
+        order: &'a Order,
+    ) -> BoxFuture<'a, Result<Option<serde_json::Value>, EffectError>>;
+
+    /// Takes it back. Undone twice is undone once.
+    fn undo<'a>(
+        &'a self,
+        order: &'a Order,
+        memory: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<(), EffectError>>;
 }

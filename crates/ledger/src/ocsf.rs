@@ -1,6 +1,6 @@
 //! Events in the shape of the Open Cybersecurity Schema Framework (OCSF 1.3), which every SIEM reads.
 
-use palisade_core::{Actor, AdministrativeAct, Event, EventKind, Outcome};
+use palisade_core::{ActionState, Actor, AdministrativeAct, Event, EventKind, Outcome, Severity};
 use serde_json::{Map, Value, json};
 
 struct Class {
@@ -22,6 +22,7 @@ const INFORMATIONAL: u32 = 1;
 const LOW: u32 = 2;
 const MEDIUM: u32 = 3;
 const HIGH: u32 = 4;
+const CRITICAL: u32 = 5;
 
 /// The OCSF form of an event.
 #[must_use]
@@ -150,6 +151,23 @@ fn classify(kind: &EventKind) -> Class {
             true,
             format!("subscribed to {filter}"),
         ),
+        EventKind::Found(finding) => class(
+            DETECTION_FINDING,
+            if finding.count > 1 { 2 } else { 1 },
+            severity(finding.severity),
+            true,
+            format!("{}: {}", finding.title, finding.detail),
+        ),
+        EventKind::Responded(response) => class(
+            DETECTION_FINDING,
+            2,
+            INFORMATIONAL,
+            response.state != ActionState::Failed,
+            format!(
+                "{} on {}: {:?}: {}",
+                response.action, response.target, response.state, response.reason
+            ),
+        ),
         EventKind::PublishStatistics {
             messages, bytes, ..
         } => class(
@@ -214,6 +232,16 @@ fn classify(kind: &EventKind) -> Class {
             format!("agent {version} reported"),
         ),
         EventKind::Administrative(act) => administrative(act),
+    }
+}
+
+fn severity(severity: Severity) -> u32 {
+    match severity {
+        Severity::Informational => INFORMATIONAL,
+        Severity::Low => LOW,
+        Severity::Medium => MEDIUM,
+        Severity::High => HIGH,
+        Severity::Critical => CRITICAL,
     }
 }
 

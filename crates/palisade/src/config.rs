@@ -12,6 +12,7 @@ mod template;
 use std::path::{Path, PathBuf};
 
 use palisade_api::{ApiConfig, DevicesConfig, OperatorsConfig, PeopleConfig};
+use palisade_detect::DetectConfig;
 use palisade_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     /// The HTTP door for operators: metrics, health, readiness. It has no authentication: keep it on
     /// loopback or on a network of its own.
     pub(crate) operators: OperatorsConfig,
+    /// Detection: how it reads events and what it makes of them.
+    pub(crate) detect: DetectConfig,
     /// Where the key comes from that seals all other keys. At most one of these is set; where none is, it
     /// is the file `key-encryption.key` in the data directory, made at the first start.
     pub(crate) keys: KeysSection,

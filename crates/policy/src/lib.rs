@@ -23,6 +23,7 @@ mod stats;
 mod subject;
 mod table;
 mod text;
+mod told;
 mod trust;
 mod weigh;
 

@@ -18,6 +18,7 @@ use crate::{
     engine::Circumstances,
     in_force::{InForce, Stored, compile},
     stats::Counters,
+    told::Told,
     trust::Denials,
 };
 
@@ -34,6 +35,7 @@ pub struct Pdp {
     pub(crate) live: Arc<Live>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) denials: Denials,
+    pub(crate) told: Told,
     /// Listens from the moment of opening, so that `run` misses nothing.
     pub(crate) changes: Mutex<Option<ChangeReceiver>>,
 }
@@ -82,6 +84,7 @@ impl Pdp {
             live,
             counters: Arc::default(),
             denials: Denials::default(),
+            told: Told::default(),
             changes: Mutex::new(Some(changes)),
         }))
     }

@@ -141,6 +141,15 @@ impl Pdp {
                     let fresh = self.denials.take_fresh();
                     self.sort_by_due(fresh, &mut soon).await
                 }
+                () = self.told.arrived() => {
+                    let (live, away): (Vec<_>, Vec<_>) = self.told.take().into_iter().partition(|device| {
+                        self.live.find(&Principal::Device(device.clone())).is_some()
+                    });
+                    let mut now = self.sort_by_due(live, &mut soon).await;
+                    // What is written of a device without a session is read by weighing it.
+                    now.extend(away);
+                    now
+                }
                 _ = small.tick(), if !soon.is_empty() => soon.drain().collect(),
                 _ = returning.tick() => {
                     let differing = self.denials.settle(self.clock.now());

@@ -4,9 +4,11 @@
 //! has a small repository (`store.devices()`, `store.grants()`, ...).
 
 mod certificates;
+mod detectors;
 mod device_row;
 mod devices;
 mod error;
+mod findings;
 mod grants;
 mod idempotency;
 mod imports;
@@ -21,8 +23,10 @@ mod settings;
 mod tokens;
 
 pub use certificates::{CertificateRecord, Certificates, Revocation};
+pub use detectors::{DetectorState, Detectors, Suppression};
 pub use devices::{DeviceFilter, Devices, Page, PageRequest, RegisterError};
 pub use error::StoreError;
+pub use findings::{FindingFilter, FindingRecord, FindingState, Findings, Verdict};
 pub use grants::Grants;
 pub use idempotency::{Idempotency, Seen};
 pub use imports::Import;

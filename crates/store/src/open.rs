@@ -16,6 +16,12 @@ use crate::{StoreError, lock::DirectoryLock};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0001_spine.sql"),
     include_str!("../migrations/sqlite/0002_device_imports.sql"),
+    include_str!("../migrations/sqlite/0003_findings.sql"),
+    include_str!("../migrations/sqlite/0004_baselines.sql"),
+    include_str!("../migrations/sqlite/0005_responses.sql"),
+    include_str!("../migrations/sqlite/0006_exports.sql"),
+    include_str!("../migrations/sqlite/0007_audits.sql"),
+    include_str!("../migrations/sqlite/0008_drills.sql"),
 ];
 const READERS: u32 = 4;
 /// The newest version of the schema.

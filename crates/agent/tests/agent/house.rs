@@ -16,6 +16,7 @@ use palisade_core::{
     DeviceId, Event, Grant, GrantActions, GrantId, GrantScope, Lifecycle, Product, ProductId,
     Segment, SegmentId, SystemClock, Timestamp, TokenId, TopicPattern, TrustDomain,
 };
+use palisade_detect::{Detect, DetectConfig, DetectParts};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -323,6 +324,14 @@ async fn open(
     config.devices.certificates_per_hour = 1000;
     config.people.listen = vec![any];
     config.operators.listen = vec![any];
+    let detect = DetectParts::new(
+        store.clone(),
+        bus.clone(),
+        ledger.clone(),
+        clock.clone(),
+        DetectConfig::default(),
+    );
+    let detect = Detect::open(detect, Vec::new()).await.expect("opens");
     let api = Api::open(ApiParts {
         config,
         store: store.clone(),
@@ -332,6 +341,7 @@ async fn open(
         identity: identity.clone(),
         pdp: pdp.clone(),
         ledger: ledger.clone(),
+        detect,
         gateway: gateway.clone(),
         metrics: None,
         version: "test",

@@ -6,6 +6,7 @@ use std::{
 };
 
 use palisade_core::Lifecycle;
+use palisade_detect::DetectStats;
 use palisade_gateway::GatewayStats;
 use palisade_policy::PdpStats;
 
@@ -67,6 +68,7 @@ impl Operators {
         let help = "Entries of the audit log.";
         page.counter("ledger_entries_total", help, self.ledger.head().0);
         decisions(&mut page, &self.pdp.stats());
+        detection(&mut page, &self.detect.stats());
         gateway(&mut page, &self.gateway.stats());
         page.0
     }
@@ -133,6 +135,34 @@ impl Operators {
         let help = "Requests refused at the devices' door.";
         page.counter("device_requests_refused_total", help, counts.refused);
     }
+}
+
+fn detection(page: &mut Page, stats: &DetectStats) {
+    let counters = [
+        ("events", "Events that detection looked at.", stats.events),
+        ("alarms", "What detectors said.", stats.alarms),
+        ("findings", "Findings told.", stats.findings),
+        (
+            "suppressed",
+            "Alarms that a suppression covered.",
+            stats.suppressed,
+        ),
+        (
+            "shed_events",
+            "Events skipped because detection fell behind.",
+            stats.shed_events,
+        ),
+        (
+            "shed_findings",
+            "Findings not reported because there were too many at once.",
+            stats.shed_findings,
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.counter(&format!("detect_{name}_total"), help, value);
+    }
+    let help = "Events that detection has not looked at yet.";
+    page.gauge("detect_backlog", help, stats.backlog);
 }
 
 fn decisions(page: &mut Page, stats: &PdpStats) {

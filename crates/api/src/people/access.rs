@@ -38,6 +38,16 @@ pub enum Scope {
     CaWrite,
     /// Move the root key.
     CaRoot,
+    /// Read findings, rules, baselines and audits.
+    DetectRead,
+    /// Judge findings, switch detectors, suppress.
+    DetectWrite,
+    /// Read cases, playbooks and actions.
+    RespondRead,
+    /// Work on cases, order and undo actions, switch playbooks.
+    RespondWrite,
+    /// Approve or reject actions that wait for a person.
+    RespondApprove,
     /// Read, make and revoke API tokens.
     Admin,
 }
@@ -47,7 +57,7 @@ pub const EVERYTHING: &str = "*";
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::StatusRead,
         Self::DevicesRead,
         Self::DevicesWrite,
@@ -63,6 +73,11 @@ impl Scope {
         Self::CaRead,
         Self::CaWrite,
         Self::CaRoot,
+        Self::DetectRead,
+        Self::DetectWrite,
+        Self::RespondRead,
+        Self::RespondWrite,
+        Self::RespondApprove,
         Self::Admin,
     ];
 
@@ -85,6 +100,11 @@ impl Scope {
             Self::CaRead => "ca:read",
             Self::CaWrite => "ca:write",
             Self::CaRoot => "ca:root",
+            Self::DetectRead => "detect:read",
+            Self::DetectWrite => "detect:write",
+            Self::RespondRead => "respond:read",
+            Self::RespondWrite => "respond:write",
+            Self::RespondApprove => "respond:approve",
             Self::Admin => "admin",
         }
     }

@@ -42,7 +42,7 @@ const BATCH: u32 = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often it is asked whether the credentials of an open stream are still valid.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 17] = [
     "admitted",
     "refused",
     "disconnected",
@@ -57,6 +57,8 @@ const KINDS: [&str; 15] = [
     "crl_issued",
     "posture_changed",
     "agent_report",
+    "found",
+    "responded",
     "administrative",
 ];
 

@@ -15,6 +15,7 @@ use palisade_core::{
     Clock, Device, DeviceId, Event, EventKind, Labels, Lifecycle, ManualClock, Posture, Product,
     ProductId, SegmentId, Timestamp, TokenId, TrustDomain,
 };
+use palisade_detect::{Detect, DetectConfig, DetectParts};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -108,6 +109,14 @@ impl House {
             bus: bus.clone(),
             clock: clock.clone(),
         });
+        let detect = DetectParts::new(
+            store.clone(),
+            bus.clone(),
+            ledger.clone(),
+            clock.clone(),
+            DetectConfig::default(),
+        );
+        let detect = Detect::open(detect, Vec::new()).await.expect("opens");
         let api = Api::open(ApiParts {
             config,
             store: store.clone(),
@@ -117,6 +126,7 @@ impl House {
             identity: identity.clone(),
             pdp: pdp.clone(),
             ledger,
+            detect,
             gateway: gateway.await.expect("opens"),
             metrics: Some(Arc::new(|| "process_up 1\n".to_owned())),
             version: "0.0.0-test",

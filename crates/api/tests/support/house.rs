@@ -27,6 +27,7 @@ use palisade_core::{
     SegmentId, Timestamp, TokenId, TrustDomain,
     port::{BoxFuture, Journal, JournalError},
 };
+use palisade_detect::{Detect, DetectConfig, DetectParts};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -60,6 +61,7 @@ pub struct House {
     pub identity: Arc<Identity>,
     pub pdp: Arc<Pdp>,
     pub ledger: Arc<Ledger>,
+    pub detect: Arc<Detect>,
     gateway: Arc<Gateway>,
     bus: SharedBus,
     pub state: PeopleState,
@@ -102,6 +104,14 @@ pub async fn house() -> House {
         clock: shared_clock.clone(),
     });
     let gateway = gateway.await.expect("opens");
+    let detect = DetectParts::new(
+        store.clone(),
+        bus.clone(),
+        journal.clone(),
+        shared_clock.clone(),
+        DetectConfig::default(),
+    );
+    let detect = Detect::open(detect, Vec::new()).await.expect("opens");
     let state = PeopleState::new(PeopleParts {
         store: store.clone(),
         bus: bus.clone(),
@@ -110,6 +120,7 @@ pub async fn house() -> House {
         identity: identity.clone(),
         pdp: pdp.clone(),
         ledger: ledger.clone(),
+        detect: detect.clone(),
         gateway: gateway.clone(),
         version: "0.0.0-test",
     });
@@ -122,6 +133,7 @@ pub async fn house() -> House {
         identity,
         pdp,
         ledger,
+        detect,
         gateway,
         bus,
         state,
@@ -194,6 +206,7 @@ impl House {
             identity: self.identity.clone(),
             pdp: self.pdp.clone(),
             ledger: self.ledger.clone(),
+            detect: self.detect.clone(),
             gateway: self.gateway.clone(),
             version: "0.0.0-test",
         };

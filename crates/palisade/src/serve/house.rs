@@ -1,10 +1,17 @@
 //! The parts of the server, introduced to each other. A new capability is one line here.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+};
 
 use palisade_api::{Api, ApiParts, setup};
 use palisade_bus::{LocalBus, SharedBus};
-use palisade_core::{Clock, SystemClock, port::Journal};
+use palisade_core::{
+    Clock, SystemClock,
+    port::{EvidenceListener, Journal},
+};
+use palisade_detect::{Detect, DetectParts};
 use palisade_gateway::{Gateway, GatewayParts};
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -31,6 +38,7 @@ struct Ground {
 pub(crate) struct House {
     ground: Ground,
     pdp: Arc<Pdp>,
+    detect: Arc<Detect>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) api: Arc<Api>,
     metrics: Metrics,
@@ -70,6 +78,17 @@ impl Ground {
         })
     }
 
+    async fn detect(&self, config: &Config) -> Result<Arc<Detect>, Failure> {
+        let parts = DetectParts::new(
+            self.store.clone(),
+            self.bus.clone(),
+            self.journal(),
+            self.clock.clone(),
+            config.detect.clone(),
+        );
+        Detect::open(parts, Vec::new()).await.context("detection")
+    }
+
     fn journal(&self) -> Arc<dyn Journal> {
         self.ledger.clone()
     }
@@ -85,14 +104,17 @@ impl House {
     pub(crate) async fn open(config: &Config, data: &DataDir) -> Result<Self, Failure> {
         let metrics = Metrics::install()?;
         let ground = Ground::open(config, data).await?;
+        let detect = ground.detect(config).await?;
         let pdp = Pdp::open(
             ground.store.clone(),
             ground.bus.clone(),
             ground.journal(),
             ground.clock.clone(),
-            vec![ground.identity.certificate_age()],
+            vec![ground.identity.certificate_age(), detect.evidence()],
         )
         .await?;
+        let listener: Weak<dyn EvidenceListener> = Arc::<Pdp>::downgrade(&pdp);
+        detect.set_listener(listener);
         let gateway = Gateway::open(GatewayParts {
             config: config.gateway.clone(),
             pdp: pdp.clone(),
@@ -113,6 +135,7 @@ impl House {
             identity: ground.identity.clone(),
             pdp: pdp.clone(),
             ledger: ground.ledger.clone(),
+            detect: detect.clone(),
             gateway: gateway.clone(),
             metrics: Some(metrics.render()),
             version: env!("CARGO_PKG_VERSION"),
@@ -122,6 +145,7 @@ impl House {
         Ok(Self {
             ground,
             pdp,
+            detect,
             gateway,
             api,
             metrics,
@@ -136,6 +160,8 @@ impl House {
         tasks.spawn("certification authority", never_fails(identity));
         let pdp = self.pdp.clone().run(cancel.clone());
         tasks.spawn("policy decision point", never_fails(pdp));
+        let detect = self.detect.clone().run(cancel.clone());
+        tasks.spawn("detection", never_fails(detect));
         let metrics = self.metrics.clone().run(cancel);
         tasks.spawn("metrics recorder", never_fails(metrics));
         tasks
@@ -195,11 +221,12 @@ and give the token when you are asked. Then make a product and a token for its f
         let Self {
             ground,
             pdp,
+            detect,
             gateway,
             api,
             ..
         } = self;
-        drop((api, gateway, pdp));
+        drop((api, gateway, pdp, detect));
         ground.close().await;
     }
 }

@@ -1,0 +1,26 @@
+//! What an installation says about detection.
+
+use serde::{Deserialize, Serialize};
+
+/// Detection: how it reads events and what it makes of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectConfig {
+    /// How many events detection may fall behind before it skips to newer ones. What it skips is counted
+    /// and shown.
+    pub max_backlog: u64,
+    /// Equal findings about the same device join one for so many seconds after they were last seen.
+    pub join_window_s: u64,
+    /// The most new findings a second, over all detectors; what is beyond is counted and not reported.
+    pub max_findings_per_s: u32,
+}
+
+impl Default for DetectConfig {
+    fn default() -> Self {
+        Self {
+            max_backlog: 200_000,
+            join_window_s: 3_600,
+            max_findings_per_s: 500,
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! The engine: it reads the stream under a durable cursor, shows each event to each watcher, and enters
+//! what they say into the book of findings.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use palisade_bus::{ChangeReceiver, Consumer, SharedBus};
+use palisade_core::{
+    Clock, DeviceId, Event, EventKind, FindingId, SuppressionId,
+    port::{EvidenceListener, EvidenceSource, Journal},
+};
+use palisade_store::{FindingRecord, Store, Suppression, Verdict};
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Alarm, DetectConfig, DetectError, Feedback, Seen, Signal, Watcher,
+    directory::Directory,
+    evidence::FindingEvidence,
+    findings::{Book, Taken},
+    suppress::Suppressions,
+};
+
+/// Under this name the stream is read.
+const CONSUMER: &str = "detect";
+const BATCH: u32 = 512;
+const TICK: Duration = Duration::from_secs(1);
+const SAVE: Duration = Duration::from_secs(60);
+/// How long to wait before the stream is read again after it failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Alarms from outside the stream (an audit) that may wait.
+const SUBMITTED: usize = 1_024;
+
+/// What detection is made of.
+pub struct DetectParts {
+    /// The system of record.
+    pub store: Store,
+    /// The event backbone.
+    pub bus: SharedBus,
+    /// Where findings are written down.
+    pub journal: Arc<dyn Journal>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What the installation says about detection.
+    pub config: DetectConfig,
+    listener: OnceLock<Weak<dyn EvidenceListener>>,
+}
+
+impl DetectParts {
+    /// Parts.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        bus: SharedBus,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        config: DetectConfig,
+    ) -> Self {
+        Self {
+            store,
+            bus,
+            journal,
+            clock,
+            config,
+            listener: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn tell_listener(&self, device: &DeviceId) {
+        if let Some(listener) = self.listener.get().and_then(Weak::upgrade) {
+            listener.evidence_changed(device);
+        }
+    }
+}
+
+/// Detection.
+pub struct Detect {
+    parts: Arc<DetectParts>,
+    evidence: Arc<FindingEvidence>,
+    counters: Counters,
+    /// Moves when suppressions do.
+    suppressions: watch::Sender<u64>,
+    judged: mpsc::Sender<(FindingId, Feedback)>,
+    submitted: mpsc::Sender<Signal>,
+    /// What `run` takes.
+    start: Mutex<Option<Start>>,
+}
+
+struct Start {
+    watchers: Vec<Box<dyn Watcher>>,
+    book: Book,
+    changes: ChangeReceiver,
+    judged: mpsc::Receiver<(FindingId, Feedback)>,
+    submitted: mpsc::Receiver<Signal>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    events: AtomicU64,
+    alarms: AtomicU64,
+    findings: AtomicU64,
+    suppressed: AtomicU64,
+    shed_events: AtomicU64,
+    shed_findings: AtomicU64,
+    backlog: AtomicU64,
+}
+
+/// What detection did since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DetectStats {
+    /// Events looked at.
+    pub events: u64,
+    /// What detectors said.
+    pub alarms: u64,
+    /// Findings told, new or again.
+    pub findings: u64,
+    /// Alarms that a suppression covered.
+    pub suppressed: u64,
+    /// Events skipped because detection fell too far behind.
+    pub shed_events: u64,
+    /// Findings not reported because there were too many at once.
+    pub shed_findings: u64,
+    /// Events not looked at yet.
+    pub backlog: u64,
+}
+
+impl Detect {
+    /// Opens detection over the system of record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open(
+        parts: DetectParts,
+        watchers: Vec<Box<dyn Watcher>>,
+    ) -> Result<Arc<Self>, DetectError> {
+        let parts = Arc::new(parts);
+        let evidence = Arc::new(FindingEvidence::default());
+        let changes = parts.bus.changes();
+        let book = Book::open(parts.clone(), evidence.clone()).await?;
+        let (judged, hear_judged) = mpsc::channel(SUBMITTED);
+        let (submitted, hear_submitted) = mpsc::channel(SUBMITTED);
+        Ok(Arc::new(Self {
+            parts,
+            evidence,
+            counters: Counters::default(),
+            suppressions: watch::channel(0).0,
+            judged,
+            submitted,
+            start: Mutex::new(Some(Start {
+                watchers,
+                book,
+                changes,
+                judged: hear_judged,
+                submitted: hear_submitted,
+            })),
+        }))
+    }
+
+    /// What findings say about devices' trust.
+    #[must_use]
+    pub fn evidence(&self) -> Arc<dyn EvidenceSource> {
+        self.evidence.clone()
+    }
+
+    /// Tells somebody at once when evidence about a device changes. The first one is told.
+    pub fn set_listener(&self, listener: Weak<dyn EvidenceListener>) {
+        let _ = self.parts.listener.set(listener);
+    }
+
+    /// What was done since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> DetectStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        DetectStats {
+            events: read(&self.counters.events),
+            alarms: read(&self.counters.alarms),
+            findings: read(&self.counters.findings),
+            suppressed: read(&self.counters.suppressed),
+            shed_events: read(&self.counters.shed_events),
+            shed_findings: read(&self.counters.shed_findings),
+            backlog: read(&self.counters.backlog),
+        }
+    }
+
+    /// Takes a signal that comes from no event: from an audit, say.
+    ///
+    /// # Errors
+    /// When detection has ended; the signal comes back.
+    pub async fn submit(&self, signal: Signal) -> Result<(), Box<Signal>> {
+        self.submitted
+            .send(signal)
+            .await
+            .map_err(|refused| Box::new(refused.0))
+    }
+
+    /// Notes what a person made of a finding; `None` where there is no such finding. A finding that was
+    /// declared false or expected costs its device nothing from now on, and its detector hears of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn judge(
+        &self,
+        finding: FindingId,
+        verdict: Verdict,
+        by: &str,
+        note: Option<&str>,
+    ) -> Result<Option<FindingRecord>, DetectError> {
+        let findings = self.parts.store.findings();
+        if !findings.judge(finding, verdict, by, note).await? {
+            return Ok(None);
+        }
+        let Some(record) = findings.find(finding).await? else {
+            return Ok(None);
+        };
+        if self.evidence.hold(&record)
+            && let Some(device) = &record.device
+        {
+            self.parts.tell_listener(device);
+        }
+        let feedback = Feedback {
+            detector: record.finding.detector.clone(),
+            subject: record.subject.clone(),
+            verdict,
+        };
+        if self.judged.send((finding, feedback)).await.is_err() {
+            tracing::debug!(%finding, "detection has ended: its detector does not hear the verdict");
+        }
+        Ok(Some(record))
+    }
+
+    /// Suppresses what is known and not to be reported.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn suppress(&self, suppression: &Suppression) -> Result<(), DetectError> {
+        self.parts.store.detectors().suppress(suppression).await?;
+        self.suppressions.send_modify(|moved| *moved += 1);
+        Ok(())
+    }
+
+    /// Ends a suppression; `false` where there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unsuppress(&self, id: SuppressionId) -> Result<bool, DetectError> {
+        let done = self.parts.store.detectors().unsuppress(id).await?;
+        self.suppressions.send_modify(|moved| *moved += 1);
+        Ok(done)
+    }
+
+    /// Detects until `cancel`. To be called once.
+    pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let Some(start) = self.start.lock().take() else {
+            tracing::error!("detection runs already");
+            return;
+        };
+        let mut running = Running::new(self, start);
+        while !cancel.is_cancelled() {
+            if let Err(error) = running.follow(&cancel).await {
+                tracing::warn!(%error, "detection cannot read or write; it tries again");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = cancel.cancelled() => {}
+                }
+            }
+        }
+        running.save().await;
+    }
+}
+
+/// Detection while it runs.
+struct Running {
+    detect: Arc<Detect>,
+    watchers: Vec<Box<dyn Watcher>>,
+    book: Book,
+    directory: Directory,
+    changes: ChangeReceiver,
+    judged: mpsc::Receiver<(FindingId, Feedback)>,
+    submitted: mpsc::Receiver<Signal>,
+    suppressions: Suppressions,
+    suppressions_moved: watch::Receiver<u64>,
+    signals: Vec<Signal>,
+}
+
+impl Running {
+    fn new(detect: Arc<Detect>, start: Start) -> Self {
+        Self {
+            watchers: start.watchers,
+            book: start.book,
+            directory: Directory::new(detect.parts.store.clone()),
+            changes: start.changes,
+            judged: start.judged,
+            submitted: start.submitted,
+            suppressions: Suppressions::default(),
+            suppressions_moved: detect.suppressions.subscribe(),
+            signals: Vec::new(),
+            detect,
+        }
+    }
+
+    /// Follows the stream until `cancel` or a failure.
+    async fn follow(&mut self, cancel: &CancellationToken) -> Result<(), DetectError> {
+        let mut consumer = self.detect.parts.bus.consumer(CONSUMER).await?;
+        self.read_suppressions().await?;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut saved = tokio::time::Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                Some(change) = self.changes.recv() => self.directory.heed(&change),
+                Some((finding, feedback)) = self.judged.recv() => self.hear(finding, &feedback),
+                Some(signal) = self.submitted.recv() => {
+                    self.signals.push(signal);
+                    self.enter().await?;
+                }
+                Ok(()) = self.suppressions_moved.changed() => self.read_suppressions().await?,
+                _ = ticks.tick() => {
+                    self.tick(&mut consumer).await?;
+                    if saved.elapsed() >= SAVE {
+                        saved = tokio::time::Instant::now();
+                        self.save().await;
+                    }
+                }
+                found = consumer.next(BATCH) => self.take(&mut consumer, found?).await?,
+            }
+        }
+    }
+
+    async fn take(
+        &mut self,
+        consumer: &mut Consumer,
+        found: Vec<(u64, Event)>,
+    ) -> Result<(), DetectError> {
+        let count = found.len() as u64;
+        let Some(last) = found.last().map(|(position, _)| *position) else {
+            return Ok(());
+        };
+        for (position, event) in &found {
+            // What detection itself said is not looked at again: it would feed on itself.
+            if matches!(event.kind, EventKind::Found(_)) {
+                continue;
+            }
+            let device = match event.principal.as_ref().and_then(|who| who.device()) {
+                Some(id) => self.directory.find(id).await?,
+                None => None,
+            };
+            let seen = Seen {
+                position: *position,
+                event,
+                device: device.as_deref(),
+            };
+            for watcher in &mut self.watchers {
+                watcher.observe(&seen, &mut self.signals);
+            }
+            self.enter().await?;
+        }
+        let counters = &self.detect.counters;
+        counters.events.fetch_add(count, Ordering::Relaxed);
+        Ok(consumer.acknowledge(last).await?)
+    }
+
+    /// Enters into the book what watchers said.
+    async fn enter(&mut self) -> Result<(), DetectError> {
+        for signal in std::mem::take(&mut self.signals) {
+            match signal {
+                Signal::Raise(alarm) => self.raise(alarm).await?,
+                Signal::Clear {
+                    detector,
+                    subject,
+                    at,
+                } => self.book.clear(detector.to_string(), &subject, at).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn raise(&mut self, alarm: Alarm) -> Result<(), DetectError> {
+        let counters = &self.detect.counters;
+        counters.alarms.fetch_add(1, Ordering::Relaxed);
+        let device = match alarm.subject.device() {
+            Some(id) => self.directory.find(id).await?,
+            None => None,
+        };
+        let now = self.detect.parts.clock.now();
+        let (detector, subject) = (&alarm.detector, &alarm.subject);
+        if self
+            .suppressions
+            .cover(detector, subject, device.as_deref(), now)
+        {
+            counters.suppressed.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        match self.book.raise(alarm, device.as_deref()).await? {
+            Taken::Told => counters.findings.fetch_add(1, Ordering::Relaxed),
+            Taken::Shed => counters.shed_findings.fetch_add(1, Ordering::Relaxed),
+            Taken::Joined => 0,
+        };
+        Ok(())
+    }
+
+    fn hear(&mut self, finding: FindingId, feedback: &Feedback) {
+        self.book.close(finding);
+        for watcher in &mut self.watchers {
+            watcher.feedback(feedback);
+        }
+    }
+
+    async fn tick(&mut self, consumer: &mut Consumer) -> Result<(), DetectError> {
+        let parts = self.detect.parts.clone();
+        let now = parts.clock.now();
+        for watcher in &mut self.watchers {
+            watcher.tick(now, &mut self.signals);
+        }
+        self.enter().await?;
+        self.book.settle(now).await?;
+        self.directory.forget_absent();
+        for device in self.detect.evidence.settle(now) {
+            parts.tell_listener(&device);
+        }
+        self.keep_up(consumer).await
+    }
+
+    /// Skips to newer events where detection fell too far behind: what happens now matters more.
+    async fn keep_up(&mut self, consumer: &mut Consumer) -> Result<(), DetectError> {
+        let (parts, counters) = (&self.detect.parts, &self.detect.counters);
+        let newest = parts.store.journal().newest_event().await?;
+        let mut backlog = newest.saturating_sub(consumer.position());
+        let most = parts.config.max_backlog.max(u64::from(BATCH));
+        if backlog > most {
+            let shed = backlog - most / 2;
+            consumer.skip_to(consumer.position() + shed);
+            backlog -= shed;
+            let total = counters.shed_events.fetch_add(shed, Ordering::Relaxed) + shed;
+            tracing::warn!(shed, total, "detection fell behind: events were skipped");
+        }
+        counters.backlog.store(backlog, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn read_suppressions(&mut self) -> Result<(), DetectError> {
+        let parts = &self.detect.parts;
+        let all = parts
+            .store
+            .detectors()
+            .suppressions(parts.clock.now())
+            .await?;
+        self.suppressions = Suppressions::new(all);
+        Ok(())
+    }
+
+    async fn save(&mut self) {
+        for watcher in &mut self.watchers {
+            if let Err(error) = watcher.save().await {
+                tracing::warn!(watcher = watcher.name(), %error, "detection could not write down what it learned");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Detect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detect")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
