@@ -82,7 +82,7 @@ fn section(out: &mut String, structs: &Structs, kind: &str, path: &str, values: 
 fn generate() -> String {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut structs = Structs::new();
-    for name in ["palisade", "gateway", "api"] {
+    for name in ["palisade", "gateway", "api", "detect"] {
         collect(&crates.join(name).join("src"), &mut structs);
     }
     let values = Table::try_from(Config::default()).expect("TOML");
