@@ -10,7 +10,7 @@ use palisade_core::{
     port::Journal,
 };
 use palisade_ledger::Ledger;
-use palisade_policy::{DecisionCache, Pdp};
+use palisade_policy::{DecisionCache, Pdp, Subject};
 use palisade_store::Store;
 
 /// Nanoseconds a decision.
@@ -18,9 +18,22 @@ use palisade_store::Store;
 pub struct Prices {
     /// From the session's cache.
     pub cached_ns: f64,
-    /// Grants and policies evaluated.
-    pub uncached_ns: f64,
+    /// The first of a device: its grants bound, the policies evaluated.
+    pub first_ns: f64,
+    /// A topic that the session's cache does not have: grants matched.
+    pub other_topic_ns: f64,
+    /// With a policy besides that reads size, QoS and topic of each message: policies evaluated anew.
+    pub reading_ns: f64,
 }
+
+/// Devices whose first decision is timed.
+const FIRST: usize = 2_000;
+/// What reads each message.
+const READING: &str = r#"
+@id("bench-large-messages")
+forbid (principal is Device, action == Action::"publish", resource)
+when { context.size > 100000 && context.qos == 0 && context.topic like "devices/*/firmware/*" };
+"#;
 
 /// A decision point over `devices` registered devices.
 pub struct Bench {
@@ -83,11 +96,10 @@ impl Bench {
         })
     }
 
-    /// Measures both kinds of decision once.
+    /// Measures each kind of decision once.
     pub async fn run(&self) -> Result<Prices> {
-        let source = IpAddr::from([127, 0, 0, 1]);
-        let principal: Principal = DeviceId::parse("device-0")?.into();
-        let subject = self.pdp.subject(&principal, source).await?;
+        let subject = self.subject(0).await?;
+        let first_ns = self.first().await?;
         let topic = Topic::parse("devices/device-0/telemetry")?;
         let request = Request::Publish {
             topic,
@@ -99,17 +111,56 @@ impl Bench {
             self.pdp.decide(&subject, &request).is_allow(),
             "the request is denied"
         );
-        let uncached = per_round(20_000, || {
+        let other_topic_ns = per_round(20_000, || {
             black_box(self.pdp.decide(&subject, black_box(&request)));
         });
         let mut cache = DecisionCache::new(64);
         let cached = per_round(2_000_000, || {
             black_box(cache.decide(&self.pdp, &subject, black_box(&request)));
         });
+        let shipped = self.pdp.policies();
+        let text = format!("{}{READING}", shipped.text);
+        self.pdp
+            .apply(&text, "", "bench", "a policy that reads messages")
+            .await?;
+        let reading_ns = per_round(20_000, || {
+            black_box(self.pdp.decide(&subject, black_box(&request)));
+        });
+        self.pdp
+            .apply(&shipped.text, "", "bench", "as it was")
+            .await?;
         Ok(Prices {
             cached_ns: cached,
-            uncached_ns: uncached,
+            first_ns,
+            other_topic_ns,
+            reading_ns,
         })
+    }
+
+    async fn subject(&self, device: usize) -> Result<Arc<Subject>> {
+        let principal: Principal = DeviceId::parse(&format!("device-{device}"))?.into();
+        let source = IpAddr::from([127, 0, 0, 1]);
+        Ok(self.pdp.subject(&principal, source).await?)
+    }
+
+    /// The first decisions of devices that were never asked about, in nanoseconds each.
+    async fn first(&self) -> Result<f64> {
+        let mut asked = Vec::with_capacity(FIRST);
+        for device in 1..=FIRST {
+            let topic = format!("devices/device-{device}/telemetry");
+            asked.push((self.subject(device).await?, topic));
+        }
+        let started = Instant::now();
+        for (subject, topic) in &asked {
+            let request = Request::Publish {
+                topic: Topic::parse(topic)?,
+                qos: 1,
+                retain: false,
+                size: 256,
+            };
+            black_box(self.pdp.decide(subject, black_box(&request)));
+        }
+        Ok(started.elapsed().as_nanos() as f64 / FIRST as f64)
     }
 }
 

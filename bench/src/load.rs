@@ -29,6 +29,8 @@ pub struct Load {
     pub size: usize,
     /// Messages published, in all.
     pub messages: u64,
+    /// Messages that a publisher writes at once.
+    pub burst: u64,
 }
 
 /// What came of it.
@@ -42,8 +44,6 @@ pub struct Outcome {
 
 /// Messages published and not yet delivered everywhere, at most. Small enough that no broker drops.
 const UNDER_WAY: usize = 960;
-/// Messages that a publisher writes at once.
-const BATCH: usize = 16;
 
 impl Load {
     /// Runs the load once.
@@ -146,9 +146,9 @@ async fn send(
     let plain = publish_packet(&topic, load.size, (load.qos > 0).then_some(0));
     let id_at = plain.len() - load.size - 2;
     let (mut sent, mut id) = (0, 0u16);
-    let mut batch = Vec::with_capacity(plain.len() * BATCH);
+    let mut batch = Vec::with_capacity(plain.len() * load.burst as usize);
     while sent < messages {
-        let count = (messages - sent).min(BATCH as u64);
+        let count = (messages - sent).min(load.burst);
         credits.acquire_many(count as u32).await?.forget();
         batch.clear();
         for _ in 0..count {
