@@ -3,10 +3,14 @@
 
 use libfuzzer_sys::fuzz_target;
 use palisade_api::{ApiConfig, DevicesConfig, OperatorsConfig, PeopleConfig};
+use palisade_detect::DetectConfig;
 use palisade_gateway::GatewayConfig;
 use serde::Deserialize;
 
-/// The sections whose types the doors own, as `palisade` reads them.
+#[expect(dead_code, reason = "the binary uses what is not used here")]
+mod config;
+
+/// The sections, as `palisade` reads them.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[derive(Default)]
@@ -15,6 +19,11 @@ struct Config {
     devices: DevicesConfig,
     people: PeopleConfig,
     operators: OperatorsConfig,
+    detect: DetectConfig,
+    identity: config::IdentitySection,
+    keys: config::KeysSection,
+    log: config::LogSection,
+    telemetry: config::TelemetrySection,
 }
 
 fuzz_target!(|text: &str| {
@@ -28,4 +37,8 @@ fuzz_target!(|text: &str| {
         operators: config.operators,
     };
     let _ = api.check();
+    let _ = config.identity.to_identity();
+    let _ = config.keys.named();
+    let _ = config.telemetry.check();
+    drop((config.detect, config.log));
 });

@@ -6,6 +6,8 @@
 mod api;
 mod config;
 mod devices;
+#[doc(hidden)]
+pub mod fuzzing;
 mod operators;
 pub mod people;
 pub mod problem;

@@ -54,6 +54,8 @@ use palisade_store::Store;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use import::read_inventory;
+
 pub use access::{EVERYTHING, Scope, Scopes};
 pub use auth::{AuthError, Authenticator, BearerTokens, Caller};
 

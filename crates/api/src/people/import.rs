@@ -52,6 +52,25 @@ pub(super) fn routes() -> Routes {
     )
 }
 
+/// Reads an inventory from memory, for the fuzz target.
+pub(crate) fn read_inventory(bytes: &[u8], piece: usize) -> usize {
+    let (mut lines, mut columns, mut devices) = (Lines::default(), None, 0);
+    let mut each = |_, line: Result<&[u8], lines::TooLong>| {
+        let Ok(cells) = line::cells(line) else {
+            return;
+        };
+        match &columns {
+            None => columns = Columns::parse(&cells).ok(),
+            Some(columns) => devices += usize::from(Columns::row(columns, &cells).is_ok()),
+        }
+    };
+    for piece in bytes.chunks(piece.max(1)) {
+        lines.feed(piece, &mut each);
+    }
+    lines.end(&mut each);
+    devices
+}
+
 /// How to import.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
