@@ -7,6 +7,7 @@ mod registry;
 mod restore;
 mod seen;
 mod sessions;
+mod statistics;
 mod stats;
 mod wills;
 
@@ -16,17 +17,20 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use palisade_core::{Clock, Decision, DenyReason, Request, Topic, port::Journal};
 use palisade_identity::Identity;
 use palisade_policy::{Pdp, Subject};
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 pub use publish::{Distributed, Wakes};
 pub use registry::Registry;
 pub use seen::Seen;
 pub use sessions::{Attach, AttachError, Attached, Ended};
+pub use statistics::{Statistics, Used};
 pub use stats::{GatewayStats, Stats};
 
 use crate::{
@@ -59,6 +63,8 @@ pub struct Broker {
     pub notices: Notices,
     /// Counters.
     pub stats: Stats,
+    /// What each session does.
+    pub statistics: Statistics,
     /// Sessions.
     pub registry: Registry,
     /// Devices that were heard of lately.
@@ -89,6 +95,10 @@ impl Broker {
             notices: Notices::new(journal.clone(), clock.clone()),
             persister: Persister::new(),
             stats: Stats::new(clock.now()),
+            statistics: Statistics::new(
+                Duration::from_secs(config.statistics_interval_s),
+                Instant::now(),
+            ),
             registry: Registry::default(),
             seen: Seen::default(),
             tree: RwLock::new(Tree::default()),

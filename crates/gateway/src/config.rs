@@ -47,6 +47,9 @@ pub struct GatewayConfig {
     pub max_retained_bytes: usize,
     /// Seconds between the status messages under `$palisade/`; 0 is never.
     pub status_interval_s: u64,
+    /// Seconds of the windows in which the event stream is told what each session did (messages, bytes,
+    /// packets); a session that did nothing is not mentioned. 0 is never.
+    pub statistics_interval_s: u64,
     /// Seconds that a graceful shutdown waits for connections to end.
     pub drain_timeout_s: u64,
     /// Limits on each device.
@@ -113,6 +116,7 @@ impl Default for GatewayConfig {
             max_retained: 1_000_000,
             max_retained_bytes: 1024 * 1024 * 1024,
             status_interval_s: 10,
+            statistics_interval_s: 60,
             drain_timeout_s: 10,
             device: PrincipalLimits::default(),
             service: PrincipalLimits {

@@ -28,7 +28,7 @@ pub use admit::{Entrance, Guest, admit};
 
 use crate::{
     access::Access,
-    broker::{Broker, Ended, Wakes},
+    broker::{Broker, Ended, Used, Wakes},
     codec::{ConnAck, Encoder, Version, reason},
     limits::PrincipalUse,
     link::{Filled, Link, Scratch},
@@ -76,6 +76,8 @@ pub struct Connection {
     messages_in: u64,
     messages_out: u64,
     counted: Counted,
+    /// In the window of this number.
+    quiet: (u64, Quiet),
 }
 
 /// The certificate by which the client is known.
@@ -98,10 +100,16 @@ struct Greeting {
 /// Counts that go to the shared counters once a poll.
 #[derive(Debug, Default)]
 struct Counted {
-    messages_in: u64,
-    bytes_in: u64,
-    messages_out: u64,
-    bytes_out: u64,
+    used: Used,
+    quiet: Quiet,
+}
+
+/// Packets from and to a client that opens a connection, keeps it alive and closes it, and does
+/// nothing else.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Quiet {
+    packets_in: u32,
+    packets_out: u32,
 }
 
 /// How a connection ends.
@@ -212,6 +220,8 @@ impl Connection {
         if let Some(greeting) = &greeting {
             self.encoder
                 .connack(&mut turn.scratch.plain_out, &greeting.connack);
+            self.counted.quiet.packets_in += 1;
+            self.counted.quiet.packets_out += 1;
         }
         if engine.owner != self.number {
             return Err(Ending::told(
@@ -302,30 +312,51 @@ impl Connection {
         if let Some((reason, words)) = ending.tell {
             self.encoder
                 .disconnect(&mut turn.scratch.plain_out, reason, words);
+            self.counted.quiet.packets_out += 1;
         }
         let _ = self.link.poll_send(turn.cx, turn.scratch);
     }
 
     fn flush_counts(&mut self) {
-        let Counted {
-            messages_in,
-            bytes_in,
-            messages_out,
-            bytes_out,
-        } = std::mem::take(&mut self.counted);
-        let (stats, facts) = (&self.broker.stats, &self.session.facts);
-        if messages_in > 0 {
-            self.messages_in += messages_in;
-            stats.count_in(messages_in, bytes_in);
-            facts.messages_in.fetch_add(messages_in, Ordering::Relaxed);
+        let Counted { used, quiet } = std::mem::take(&mut self.counted);
+        if quiet == Quiet::default() && used == Used::default() {
+            return;
         }
-        if messages_out > 0 {
-            self.messages_out += messages_out;
-            stats.count_out(messages_out, bytes_out);
+        let (stats, facts) = (&self.broker.stats, &self.session.facts);
+        if used.messages > 0 {
+            self.messages_in += used.messages;
+            stats.count_in(used.messages, used.bytes);
+            facts
+                .messages_in
+                .fetch_add(used.messages, Ordering::Relaxed);
+        }
+        if used.messages_out > 0 {
+            self.messages_out += used.messages_out;
+            stats.count_out(used.messages_out, used.bytes_out);
             facts
                 .messages_out
-                .fetch_add(messages_out, Ordering::Relaxed);
+                .fetch_add(used.messages_out, Ordering::Relaxed);
         }
+        self.note_use(used, quiet);
+    }
+
+    /// Tells the statistics of this window. A connection that is merely kept alive is not mentioned.
+    fn note_use(&mut self, mut used: Used, quiet: Quiet) {
+        let statistics = &self.broker.statistics;
+        let round = statistics.round(&self.session);
+        if self.quiet.0 != round {
+            self.quiet = (round, Quiet::default());
+        }
+        let so_far = &mut self.quiet.1;
+        so_far.packets_in = so_far.packets_in.saturating_add(quiet.packets_in);
+        so_far.packets_out = so_far.packets_out.saturating_add(quiet.packets_out);
+        if used == Used::default() && so_far.packets_in <= statistics.quiet_packets() {
+            return;
+        }
+        let quiet = std::mem::take(so_far);
+        used.packets_in += u64::from(quiet.packets_in);
+        used.packets_out += u64::from(quiet.packets_out);
+        statistics.note(&self.session, self.source, &used);
     }
 
     fn version(&self) -> Version {

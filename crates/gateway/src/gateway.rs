@@ -3,6 +3,7 @@
 mod listen;
 mod seen;
 mod sessions;
+mod statistics;
 mod status;
 mod submit;
 mod watch;
@@ -207,6 +208,9 @@ impl Gateway {
             self.store.clone(),
             work.clone(),
         ));
+        if let Some(every) = broker.statistics.every() {
+            parts.spawn(statistics::report(broker.clone(), every, work.clone()));
+        }
         if broker.config.status_interval_s > 0 {
             let every = Duration::from_secs(broker.config.status_interval_s);
             parts.spawn(status::publish(broker.clone(), every, work.clone()));

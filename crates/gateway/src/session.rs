@@ -21,7 +21,7 @@ pub use engine::{Engine, Held, PubRecOutcome, Resend, Will};
 pub use mailbox::{Close, Delivery, Mailbox, Push, Room};
 pub use stored::{StoredDelivery, StoredSession, StoredWill};
 
-use crate::codec::Version;
+use crate::{broker::Used, codec::Version};
 
 /// One session.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub struct Facts {
     pub messages_out: AtomicU64,
     /// Messages that found no room and were lost.
     pub dropped: AtomicU64,
+    /// What it did in this window, if anything.
+    pub used: Mutex<Option<Box<Used>>>,
     /// About the connection, if there is one.
     pub connection: Mutex<Option<ConnectionFacts>>,
 }

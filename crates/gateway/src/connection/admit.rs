@@ -15,7 +15,7 @@ use tokio::{net::TcpStream, time::Instant};
 
 use self::{applicant::Applicant, hello::HelloError, terms::Terms};
 use super::{
-    Connection, Counted, Credential, Greeting,
+    Connection, Counted, Credential, Greeting, Quiet,
     aliases::{Incoming, Outgoing},
     gates::Gates,
     routes::RouteCache,
@@ -286,6 +286,7 @@ impl Admitted {
             messages_in: 0,
             messages_out: 0,
             counted: Counted::default(),
+            quiet: (0, Quiet::default()),
             broker,
         })
     }

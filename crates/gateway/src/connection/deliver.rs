@@ -270,8 +270,10 @@ impl Connection {
             }
         }
         packet.encode(&mut turn.scratch.plain_out);
-        self.counted.messages_out += 1;
-        self.counted.bytes_out += message.payload().len() as u64;
+        let used = &mut self.counted.used;
+        used.packets_out += 1;
+        used.messages_out += 1;
+        used.bytes_out += message.payload().len() as u64;
     }
 }
 

@@ -117,6 +117,9 @@ impl Connection {
 
     fn let_through(&mut self, turn: &mut Turn<'_, '_>, engine: &mut Engine, gated: Gated) {
         let out = &mut turn.scratch.plain_out;
+        if !matches!(gated, Gated::Publish(_)) {
+            self.counted.used.packets_out += 1;
+        }
         match gated {
             Gated::Ack(kind, packet_id, reason) => self.encoder.ack(out, kind, packet_id, reason),
             Gated::SubAck(packet_id, reasons) => self.encoder.suback(out, packet_id, &reasons),

@@ -70,6 +70,11 @@ impl Connection {
         engine: &mut Engine,
         packet: Packet<'_>,
     ) -> Result<(), Ending> {
+        if matches!(packet, Packet::PingReq | Packet::Disconnect { .. }) {
+            self.counted.quiet.packets_in += 1;
+        } else {
+            self.counted.used.packets_in += 1;
+        }
         match packet {
             Packet::Publish(publish) => return self.on_publish(turn, engine, &publish),
             Packet::PubAck(ack) => self.on_puback(turn, engine, ack),
@@ -92,6 +97,7 @@ impl Connection {
             Packet::PingReq => {
                 self.charge(1, 0);
                 self.encoder.pingresp(&mut turn.scratch.plain_out);
+                self.counted.quiet.packets_out += 1;
                 // A client that pings is idle, and holds nothing that it may not need again.
                 self.routes.clear();
             }

@@ -138,8 +138,11 @@ impl Connection {
         if !self.is_allowed_to_publish(topic, publish) {
             return Taken::Refused(reason::NOT_AUTHORIZED);
         }
-        self.counted.messages_in += 1;
-        self.counted.bytes_in += publish.payload.len() as u64;
+        let size = publish.payload.len() as u64;
+        let used = &mut self.counted.used;
+        used.messages += 1;
+        used.bytes += size;
+        used.largest = used.largest.max(size);
         if known.routes.is_empty() && !publish.retain {
             return Taken::Accepted {
                 durable_after: 0,

@@ -12,5 +12,6 @@ mod limits;
 mod operators;
 mod publishing;
 mod sessions;
+mod statistics;
 mod survival;
 mod wills;
