@@ -1,10 +1,12 @@
 //! Measures Palisade against its peers and prints the ratios. Both run here, in the same run, one after
 //! the other in turns; each figure is the median of the runs.
 
+mod attack;
 mod broker;
 mod client;
 mod containment;
 mod decision;
+mod fail2ban;
 mod load;
 mod mosquitto;
 mod palisade;
@@ -51,6 +53,9 @@ struct Options {
     /// Registered devices for decisions and import.
     #[arg(long, default_value_t = 1_000_000)]
     devices: usize,
+    /// Devices that turn bad, in the loop.
+    #[arg(long, default_value_t = 1_000)]
+    attackers: usize,
     /// Live sessions during containment.
     #[arg(long, default_value_t = 10_000)]
     live: usize,
@@ -68,6 +73,11 @@ enum What {
     Decision,
     /// From quarantine to closed session.
     Containment,
+    /// From the first bad message to the closed session, with nobody at the wheel, against fail2ban.
+    Loop,
+    /// The peer of the loop alone; needs a network namespace of its own.
+    #[value(hide = true)]
+    LoopPeer,
     /// Enrolments over EST, against the signatures alone.
     Enrolment,
     /// Import of an inventory.
@@ -79,17 +89,20 @@ async fn main() -> Result<()> {
     let options = Options::parse();
     raise_file_limit()?;
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let all = What::value_variants().to_vec();
+    let all = What::value_variants().iter().copied();
+    let all = all.filter(|what| *what != What::LoopPeer).collect();
     let what = if options.what.is_empty() {
         all
     } else {
         options.what.clone()
     };
-    println!(
-        "Machine: {}; medians of {} runs.\n",
-        machine(),
-        options.runs
-    );
+    if what != [What::LoopPeer] {
+        println!(
+            "Machine: {}; medians of {} runs.\n",
+            machine(),
+            options.runs
+        );
+    }
     for one in what {
         match one {
             What::Messages => messages(&options).await?,
@@ -97,6 +110,8 @@ async fn main() -> Result<()> {
             What::Idle => idle(&options).await?,
             What::Decision => decision(&options).await?,
             What::Containment => contain(&options).await?,
+            What::Loop => close_the_loop(&options).await?,
+            What::LoopPeer => loop_peer(&options).await?,
             What::Enrolment => enrol(&options).await?,
             What::Import => import(&options).await?,
         }
@@ -274,6 +289,73 @@ async fn contain(options: &Options) -> Result<()> {
     ];
     println!("{}", table(&["p50 ms", "p99 ms", "samples"], &[row]));
     Ok(())
+}
+
+/// How many attack at once.
+const LANES: usize = 8;
+
+async fn close_the_loop(options: &Options) -> Result<()> {
+    println!(
+        "## First bad message until it is answered no more: {} attacks among {} healthy devices\n",
+        options.attackers, options.live
+    );
+    let directory = tempfile::tempdir()?;
+    let palisade = Palisade::start(&options.palisade, directory.path())?;
+    let attack = attack::Attack {
+        healthy: options.live,
+        attackers: options.attackers,
+        lanes: LANES,
+    };
+    let own = loop_row("palisade", &attack.run(&palisade).await?);
+    drop(palisade);
+    let (live, attackers) = (options.live.to_string(), options.attackers.to_string());
+    let arguments = ["--live", &live, "--attackers", &attackers, "loop-peer"];
+    let arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
+    let peer = tokio::task::block_in_place(|| fail2ban::in_own_network(&arguments))?;
+    let peer = peer.lines().find_map(|line| line.strip_prefix("row: "));
+    let peer = peer.context("the peer printed no row")?;
+    let peer = peer.split('|').map(str::to_owned).collect();
+    let header = [
+        "who",
+        "p50 ms",
+        "p99 ms",
+        "contained",
+        "missed",
+        "healthy touched",
+    ];
+    println!("{}", table(&header, &[own, peer]));
+    Ok(())
+}
+
+async fn loop_peer(options: &Options) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("denials.log");
+    std::fs::File::create(&log)?;
+    let mosquitto = Mosquitto::start_with_log(directory.path(), &log)?;
+    let _fail2ban = fail2ban::Fail2ban::start(directory.path(), &log)?;
+    let attack = attack::Attack {
+        healthy: options.live,
+        attackers: options.attackers,
+        lanes: LANES,
+    };
+    let contained = attack.run(&mosquitto).await?;
+    println!(
+        "row: {}",
+        loop_row("mosquitto, fail2ban, nft", &contained).join("|")
+    );
+    Ok(())
+}
+
+fn loop_row(who: &str, contained: &attack::Contained) -> Vec<String> {
+    let times = &contained.times_ms;
+    vec![
+        who.to_owned(),
+        format!("{:.1}", percentile(times, 0.5)),
+        format!("{:.1}", percentile(times, 0.99)),
+        times.len().to_string(),
+        contained.missed.to_string(),
+        contained.touched.to_string(),
+    ]
 }
 
 async fn enrol(options: &Options) -> Result<()> {

@@ -24,6 +24,19 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// Starts it in `dir`.
     pub fn start(dir: &Path) -> Result<Self> {
+        Self::start_logging(dir, "none")
+    }
+
+    /// Starts it in `dir` with its log at `log`, denials included.
+    pub fn start_with_log(dir: &Path, log: &Path) -> Result<Self> {
+        let log = log.display();
+        Self::start_logging(
+            dir,
+            &format!("file {log}\nlog_type all\nlog_timestamp true"),
+        )
+    }
+
+    fn start_logging(dir: &Path, log: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
         params
             .distinguished_name
@@ -51,7 +64,7 @@ impl Mosquitto {
                 "listener {port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\n\
                  tls_version tlsv1.3\nrequire_certificate true\nuse_identity_as_username true\n\
                  acl_file {}\nallow_anonymous false\npersistence false\nmax_queued_messages 0\n\
-                 max_inflight_messages 1000\nset_tcp_nodelay true\nlog_dest none\nuser root\n",
+                 max_inflight_messages 1000\nset_tcp_nodelay true\nlog_dest {log}\nuser root\n",
                 path("ca.pem"),
                 path("cert.pem"),
                 path("key.pem"),

@@ -1,0 +1,165 @@
+//! Devices that turn bad among many that are healthy: how long each goes on until it is contained, with
+//! nobody at the wheel.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use tokio::{io::AsyncWriteExt, task::JoinSet};
+
+use crate::{
+    broker::{Broker, Identity, topic},
+    client::{Client, Frame, publish_packet},
+    sessions::source_address,
+};
+
+/// How the attack is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Attack {
+    /// Devices that only hold a session.
+    pub healthy: usize,
+    /// Devices that attack, one after the other in lanes.
+    pub attackers: usize,
+    /// How many attack at the same time.
+    pub lanes: usize,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Contained {
+    /// Milliseconds from the first bad message until the attacker was answered no more.
+    pub times_ms: Vec<f64>,
+    /// Attackers that were still served after [`PATIENCE`].
+    pub missed: usize,
+    /// Healthy sessions that ended.
+    pub touched: u64,
+}
+
+/// An attacker that is served for so long was not contained.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A broker that does not answer a ping for so long is out of the attacker's reach.
+const SILENCE: Duration = Duration::from_millis(1_000);
+/// The attacker's pace.
+const PACE: Duration = Duration::from_millis(2);
+const PINGREQ: [u8; 2] = [0xc0, 0];
+
+impl Attack {
+    /// Runs the attack once. The first `healthy` publishers are healthy, those after them attack.
+    pub async fn run(self, broker: &dyn Broker) -> Result<Contained> {
+        let touched = Arc::new(AtomicU64::new(0));
+        let mut crowd = JoinSet::new();
+        let ids: Vec<usize> = (0..self.healthy).collect();
+        for part in ids.chunks(64) {
+            let mut opening = JoinSet::new();
+            for &index in part {
+                let identity = tokio::task::block_in_place(|| broker.publisher(index));
+                opening.spawn(open(broker.address(), identity, source_address(index)));
+            }
+            while let Some(client) = opening.join_next().await {
+                crowd.spawn(stay(client??, touched.clone()));
+            }
+        }
+        let (mut times_ms, mut missed) = (Vec::new(), 0);
+        let attackers: Vec<usize> = (0..self.attackers).collect();
+        for part in attackers.chunks(self.lanes) {
+            let mut attacks = JoinSet::new();
+            for &number in part {
+                let index = self.healthy + number;
+                let identity = tokio::task::block_in_place(|| broker.publisher(index));
+                let client = open(broker.address(), identity, bad_address(number)).await?;
+                attacks.spawn(attack(client, topic(number % self.healthy.max(1))));
+            }
+            while let Some(time) = attacks.join_next().await {
+                match time?? {
+                    Some(time) => times_ms.push(time.as_secs_f64() * 1e3),
+                    None => missed += 1,
+                }
+            }
+        }
+        let touched = touched.load(Ordering::SeqCst);
+        crowd.abort_all();
+        ensure!(
+            times_ms.len() + missed == self.attackers,
+            "attacks were lost"
+        );
+        Ok(Contained {
+            times_ms,
+            missed,
+            touched,
+        })
+    }
+}
+
+async fn open(address: SocketAddr, identity: Identity, source: SocketAddr) -> Result<Client> {
+    Client::connect(address, Some(source), &identity.tls, &identity.client_id)
+        .await
+        .with_context(|| format!("{} cannot connect", identity.client_id))
+}
+
+async fn stay(client: Client, touched: Arc<AtomicU64>) {
+    let (mut reader, _write) = client.split();
+    while reader.frames(|_| ()).await.unwrap_or(false) {}
+    touched.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Publishes to another device's topic and pings after each, until nothing is answered. Gives the time from
+/// the first message to the last answer, or `None` where answers go on.
+async fn attack(client: Client, topic: String) -> Result<Option<Duration>> {
+    let (mut reader, mut write) = client.split();
+    let mut shot = publish_packet(&topic, 64, None);
+    shot.extend(PINGREQ);
+    let started = Instant::now();
+    let answered = Arc::new(parking_lot::Mutex::new((started, false)));
+    let heard = answered.clone();
+    let listening = tokio::spawn(async move {
+        loop {
+            let open = reader
+                .frames(|frame| {
+                    if matches!(frame, Frame::Other(13)) {
+                        heard.lock().0 = Instant::now();
+                    }
+                })
+                .await
+                .unwrap_or(false);
+            if !open {
+                *heard.lock() = (Instant::now(), true);
+                return;
+            }
+        }
+    });
+    let over = loop {
+        let (last, closed) = *answered.lock();
+        if closed || last.elapsed() > SILENCE {
+            break Some(last.duration_since(started));
+        }
+        if started.elapsed() > PATIENCE {
+            break None;
+        }
+        // A peer that drops packets lets writes wait for ever; what counts is what is answered.
+        let _ = tokio::time::timeout(PACE, async {
+            write.write_all(&shot).await?;
+            write.flush().await
+        })
+        .await;
+        tokio::time::sleep(PACE).await;
+    };
+    listening.abort();
+    Ok(over)
+}
+
+/// Attackers have addresses of their own: a ban of one must not be a ban of a healthy one.
+fn bad_address(number: usize) -> SocketAddr {
+    let octets = [
+        127,
+        200 + (number / 62_500) as u8,
+        (number / 250 % 250) as u8,
+        (number % 250 + 2) as u8,
+    ];
+    SocketAddr::from((Ipv4Addr::from(octets), 0))
+}
