@@ -9,6 +9,7 @@ mod ca;
 mod ca_root;
 mod containment;
 mod denials;
+mod detect;
 mod device_state;
 mod devices;
 mod document;
@@ -17,6 +18,7 @@ mod events;
 mod explain;
 mod extract;
 mod failures;
+mod findings;
 mod gate;
 mod grants;
 mod hex;
@@ -35,6 +37,7 @@ mod sessions;
 pub mod setup;
 mod shadow;
 mod status;
+mod suppressions;
 mod text;
 mod tokens;
 mod views;
@@ -217,6 +220,9 @@ fn routes() -> Routes {
         .and(explain::routes())
         .and(messages::routes())
         .and(events::routes())
+        .and(findings::routes())
+        .and(suppressions::routes())
+        .and(detect::routes())
         .and(ledger::routes())
         .and(ca::routes())
         .and(ca_root::routes())

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use palisade_core::Event;
-use palisade_store::{EventFilter, Store};
+use palisade_store::{EventFilter, Store, StoredEvent};
 use tokio::sync::{broadcast, watch};
 
 use crate::{Bus, BusError, Change, ChangeReceiver};
@@ -84,7 +84,8 @@ impl Tail {
     /// Waits for events after the last ones read: at least one, at most `max`.
     ///
     /// # Errors
-    /// When the outbox cannot be read, or the backbone closes.
+    /// When the outbox cannot be read, an event cannot be read back, or the backbone closes. What comes
+    /// after an event that cannot be read back is read next.
     pub async fn next(&mut self, max: u32) -> Result<Vec<(u64, Event)>, BusError> {
         loop {
             self.written.borrow_and_update();
@@ -92,22 +93,30 @@ impl Tail {
             let stored = journal
                 .events_after(self.position, max, &EventFilter::default())
                 .await?;
-            let Some(last) = stored.last() else {
+            if stored.is_empty() {
                 self.written.changed().await.map_err(|_| BusError::Closed)?;
                 continue;
-            };
-            self.position = last.position;
-            return stored
-                .into_iter()
-                .map(|event| match serde_json::from_str(&event.body) {
-                    Ok(parsed) => Ok((event.position, parsed)),
-                    Err(source) => Err(BusError::Corrupt {
-                        position: event.position,
-                        source,
-                    }),
-                })
-                .collect();
+            }
+            return self.read_back(&stored);
         }
+    }
+
+    /// Parses events up to the first that cannot be; it is an error once it is the first of all.
+    fn read_back(&mut self, stored: &[StoredEvent]) -> Result<Vec<(u64, Event)>, BusError> {
+        let mut events = Vec::with_capacity(stored.len());
+        for event in stored {
+            let position = event.position;
+            match serde_json::from_str(&event.body) {
+                Ok(parsed) => events.push((position, parsed)),
+                Err(_) if !events.is_empty() => break,
+                Err(source) => {
+                    self.position = position;
+                    return Err(BusError::Corrupt { position, source });
+                }
+            }
+            self.position = position;
+        }
+        Ok(events)
     }
 }
 

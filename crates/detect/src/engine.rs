@@ -1,6 +1,8 @@
 //! The engine: it reads the stream under a durable cursor, shows each event to each watcher, and enters
 //! what they say into the book of findings.
 
+mod running;
+
 use std::{
     fmt,
     sync::{
@@ -10,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use palisade_bus::{ChangeReceiver, Consumer, SharedBus};
+use palisade_bus::{ChangeReceiver, SharedBus};
 use palisade_core::{
-    Clock, DeviceId, Event, EventKind, FindingId, SuppressionId,
+    Clock, DeviceId, FindingId, SuppressionId,
     port::{EvidenceListener, EvidenceSource, Journal},
 };
 use palisade_store::{FindingRecord, Store, Suppression, Verdict};
@@ -22,18 +24,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Alarm, DetectConfig, DetectError, Feedback, Seen, Signal, Watcher,
-    directory::Directory,
-    evidence::FindingEvidence,
-    findings::{Book, Taken},
-    suppress::Suppressions,
+    DetectConfig, DetectError, Feedback, Signal, Watcher, evidence::FindingEvidence, findings::Book,
 };
+use running::Running;
 
-/// Under this name the stream is read.
-const CONSUMER: &str = "detect";
-const BATCH: u32 = 512;
-const TICK: Duration = Duration::from_secs(1);
-const SAVE: Duration = Duration::from_secs(60);
 /// How long to wait before the stream is read again after it failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// Alarms from outside the stream (an audit) that may wait.
@@ -90,6 +84,7 @@ pub struct Detect {
     suppressions: watch::Sender<u64>,
     judged: mpsc::Sender<(FindingId, Feedback)>,
     submitted: mpsc::Sender<Signal>,
+    watchers: Vec<&'static str>,
     /// What `run` takes.
     start: Mutex<Option<Start>>,
 }
@@ -148,6 +143,7 @@ impl Detect {
         let (judged, hear_judged) = mpsc::channel(SUBMITTED);
         let (submitted, hear_submitted) = mpsc::channel(SUBMITTED);
         Ok(Arc::new(Self {
+            watchers: watchers.iter().map(|watcher| watcher.name()).collect(),
             parts,
             evidence,
             counters: Counters::default(),
@@ -173,6 +169,12 @@ impl Detect {
     /// Tells somebody at once when evidence about a device changes. The first one is told.
     pub fn set_listener(&self, listener: Weak<dyn EvidenceListener>) {
         let _ = self.parts.listener.set(listener);
+    }
+
+    /// The names of the watchers that look at events.
+    #[must_use]
+    pub fn watchers(&self) -> &[&'static str] {
+        &self.watchers
     }
 
     /// What was done since it was opened.
@@ -220,7 +222,7 @@ impl Detect {
         let Some(record) = findings.find(finding).await? else {
             return Ok(None);
         };
-        if self.evidence.hold(&record)
+        if self.evidence.judge(&record)
             && let Some(device) = &record.device
         {
             self.parts.tell_listener(device);
@@ -272,198 +274,7 @@ impl Detect {
                 }
             }
         }
-        running.save().await;
-    }
-}
-
-/// Detection while it runs.
-struct Running {
-    detect: Arc<Detect>,
-    watchers: Vec<Box<dyn Watcher>>,
-    book: Book,
-    directory: Directory,
-    changes: ChangeReceiver,
-    judged: mpsc::Receiver<(FindingId, Feedback)>,
-    submitted: mpsc::Receiver<Signal>,
-    suppressions: Suppressions,
-    suppressions_moved: watch::Receiver<u64>,
-    signals: Vec<Signal>,
-}
-
-impl Running {
-    fn new(detect: Arc<Detect>, start: Start) -> Self {
-        Self {
-            watchers: start.watchers,
-            book: start.book,
-            directory: Directory::new(detect.parts.store.clone()),
-            changes: start.changes,
-            judged: start.judged,
-            submitted: start.submitted,
-            suppressions: Suppressions::default(),
-            suppressions_moved: detect.suppressions.subscribe(),
-            signals: Vec::new(),
-            detect,
-        }
-    }
-
-    /// Follows the stream until `cancel` or a failure.
-    async fn follow(&mut self, cancel: &CancellationToken) -> Result<(), DetectError> {
-        let mut consumer = self.detect.parts.bus.consumer(CONSUMER).await?;
-        self.read_suppressions().await?;
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut saved = tokio::time::Instant::now();
-        loop {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Ok(()),
-                Some(change) = self.changes.recv() => self.directory.heed(&change),
-                Some((finding, feedback)) = self.judged.recv() => self.hear(finding, &feedback),
-                Some(signal) = self.submitted.recv() => {
-                    self.signals.push(signal);
-                    self.enter().await?;
-                }
-                Ok(()) = self.suppressions_moved.changed() => self.read_suppressions().await?,
-                _ = ticks.tick() => {
-                    self.tick(&mut consumer).await?;
-                    if saved.elapsed() >= SAVE {
-                        saved = tokio::time::Instant::now();
-                        self.save().await;
-                    }
-                }
-                found = consumer.next(BATCH) => self.take(&mut consumer, found?).await?,
-            }
-        }
-    }
-
-    async fn take(
-        &mut self,
-        consumer: &mut Consumer,
-        found: Vec<(u64, Event)>,
-    ) -> Result<(), DetectError> {
-        let count = found.len() as u64;
-        let Some(last) = found.last().map(|(position, _)| *position) else {
-            return Ok(());
-        };
-        for (position, event) in &found {
-            // What detection itself said is not looked at again: it would feed on itself.
-            if matches!(event.kind, EventKind::Found(_)) {
-                continue;
-            }
-            let device = match event.principal.as_ref().and_then(|who| who.device()) {
-                Some(id) => self.directory.find(id).await?,
-                None => None,
-            };
-            let seen = Seen {
-                position: *position,
-                event,
-                device: device.as_deref(),
-            };
-            for watcher in &mut self.watchers {
-                watcher.observe(&seen, &mut self.signals);
-            }
-            self.enter().await?;
-        }
-        let counters = &self.detect.counters;
-        counters.events.fetch_add(count, Ordering::Relaxed);
-        Ok(consumer.acknowledge(last).await?)
-    }
-
-    /// Enters into the book what watchers said.
-    async fn enter(&mut self) -> Result<(), DetectError> {
-        for signal in std::mem::take(&mut self.signals) {
-            match signal {
-                Signal::Raise(alarm) => self.raise(alarm).await?,
-                Signal::Clear {
-                    detector,
-                    subject,
-                    at,
-                } => self.book.clear(detector.to_string(), &subject, at).await?,
-            }
-        }
-        Ok(())
-    }
-
-    async fn raise(&mut self, alarm: Alarm) -> Result<(), DetectError> {
-        let counters = &self.detect.counters;
-        counters.alarms.fetch_add(1, Ordering::Relaxed);
-        let device = match alarm.subject.device() {
-            Some(id) => self.directory.find(id).await?,
-            None => None,
-        };
-        let now = self.detect.parts.clock.now();
-        let (detector, subject) = (&alarm.detector, &alarm.subject);
-        if self
-            .suppressions
-            .cover(detector, subject, device.as_deref(), now)
-        {
-            counters.suppressed.fetch_add(1, Ordering::Relaxed);
-            return Ok(());
-        }
-        match self.book.raise(alarm, device.as_deref()).await? {
-            Taken::Told => counters.findings.fetch_add(1, Ordering::Relaxed),
-            Taken::Shed => counters.shed_findings.fetch_add(1, Ordering::Relaxed),
-            Taken::Joined => 0,
-        };
-        Ok(())
-    }
-
-    fn hear(&mut self, finding: FindingId, feedback: &Feedback) {
-        self.book.close(finding);
-        for watcher in &mut self.watchers {
-            watcher.feedback(feedback);
-        }
-    }
-
-    async fn tick(&mut self, consumer: &mut Consumer) -> Result<(), DetectError> {
-        let parts = self.detect.parts.clone();
-        let now = parts.clock.now();
-        for watcher in &mut self.watchers {
-            watcher.tick(now, &mut self.signals);
-        }
-        self.enter().await?;
-        self.book.settle(now).await?;
-        self.directory.forget_absent();
-        for device in self.detect.evidence.settle(now) {
-            parts.tell_listener(&device);
-        }
-        self.keep_up(consumer).await
-    }
-
-    /// Skips to newer events where detection fell too far behind: what happens now matters more.
-    async fn keep_up(&mut self, consumer: &mut Consumer) -> Result<(), DetectError> {
-        let (parts, counters) = (&self.detect.parts, &self.detect.counters);
-        let newest = parts.store.journal().newest_event().await?;
-        let mut backlog = newest.saturating_sub(consumer.position());
-        let most = parts.config.max_backlog.max(u64::from(BATCH));
-        if backlog > most {
-            let shed = backlog - most / 2;
-            consumer.skip_to(consumer.position() + shed);
-            backlog -= shed;
-            let total = counters.shed_events.fetch_add(shed, Ordering::Relaxed) + shed;
-            tracing::warn!(shed, total, "detection fell behind: events were skipped");
-        }
-        counters.backlog.store(backlog, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn read_suppressions(&mut self) -> Result<(), DetectError> {
-        let parts = &self.detect.parts;
-        let all = parts
-            .store
-            .detectors()
-            .suppressions(parts.clock.now())
-            .await?;
-        self.suppressions = Suppressions::new(all);
-        Ok(())
-    }
-
-    async fn save(&mut self) {
-        for watcher in &mut self.watchers {
-            if let Err(error) = watcher.save().await {
-                tracing::warn!(watcher = watcher.name(), %error, "detection could not write down what it learned");
-            }
-        }
+        running.end().await;
     }
 }
 

@@ -3,19 +3,23 @@
 //! A finding costs `weight x confidence x decay`. The weight is that of its severity: low 5, medium 15,
 //! high 30, critical 45; informational nothing. Confidence is the detector's, as a part of 100. Decay
 //! halves the cost each half-life since the finding was last seen: 6 hours for low, a day for medium, three
-//! days for high, seven for critical. A finding that a person declared false or expected costs nothing.
+//! days for high, seven for critical. A finding that a person declared false or expected costs nothing,
+//! and neither does what an audit found and finds no longer: that was a state, and it is mended.
 //! One detector costs once, at its dearest finding. All findings of a device together cost at most
 //! [`MAX_POINTS`]: findings alone never take a device below the shipped trust floor of 40. What contains
 //! it then is a playbook, inside its guard rails, so that whoever can make a detector fire cannot empty a
 //! fleet.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use palisade_core::{
     Detector, DeviceId, FindingId, Severity, Timestamp, TrustReason, port::EvidenceSource,
 };
-use palisade_store::{FindingRecord, Verdict};
-use parking_lot::RwLock;
+use palisade_store::{FindingRecord, FindingState, Verdict};
+use parking_lot::{Mutex, RwLock};
 
 /// The most that all findings of a device cost together.
 pub const MAX_POINTS: u8 = 50;
@@ -26,6 +30,8 @@ const MAX_HELD: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct FindingEvidence {
     held: RwLock<HashMap<DeviceId, Vec<Held>>>,
+    /// Judged by a person, and the book does not know yet.
+    unheard: Mutex<HashSet<FindingId>>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,10 +78,11 @@ impl FindingEvidence {
             return false;
         };
         let finding = &record.finding;
-        if record
-            .verdict
-            .is_some_and(|verdict| verdict != Verdict::TruePositive)
-        {
+        let was_judged = record.verdict.is_none() && self.unheard.lock().contains(&finding.id);
+        if was_judged {
+            return false;
+        }
+        if costs_nothing(record) {
             return self.release(device, finding.id);
         }
         if finding.severity == Severity::Informational {
@@ -100,6 +107,20 @@ impl FindingEvidence {
             of_device.truncate(MAX_HELD);
         }
         true
+    }
+
+    /// Holds a finding as a person judged it. What the book says about it until it [`heard`] of the
+    /// verdict counts for nothing.
+    ///
+    /// [`heard`]: Self::heard
+    pub(crate) fn judge(&self, record: &FindingRecord) -> bool {
+        self.unheard.lock().insert(record.finding.id);
+        self.hold(record)
+    }
+
+    /// The book knows of a verdict.
+    pub(crate) fn heard(&self, finding: FindingId) {
+        self.unheard.lock().remove(&finding);
     }
 
     /// Holds a finding against its device no longer; `true` where that is news.
@@ -130,6 +151,14 @@ impl FindingEvidence {
         });
         changed
     }
+}
+
+fn costs_nothing(record: &FindingRecord) -> bool {
+    let is_nothing = record
+        .verdict
+        .is_some_and(|verdict| verdict != Verdict::TruePositive);
+    let is_audit = matches!(record.finding.detector, Detector::Audit(_));
+    is_nothing || (is_audit && record.state == FindingState::Cleared)
 }
 
 impl Held {

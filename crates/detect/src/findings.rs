@@ -3,13 +3,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::SignedDuration;
-use palisade_core::{Door, Event, EventId, EventKind, Finding, FindingId, Timestamp};
-use palisade_store::{FindingRecord, FindingState};
+use palisade_core::{Detector, Door, Event, EventId, EventKind, Finding, FindingId, Timestamp};
+use palisade_store::{FindingRecord, FindingState, Verdict};
 
 use crate::{Alarm, DetectError, DetectParts, Known, Subject, evidence::FindingEvidence};
 
 /// The most findings that can be joined at once; beyond, the oldest are closed to joining.
 const MAX_OPEN: usize = 100_000;
+/// Findings that are read or written at a time.
+const PART: u32 = 500;
 /// A finding that goes on is told again at most this often.
 const TELL_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
@@ -24,18 +26,22 @@ pub(crate) enum Taken {
     Shed,
 }
 
+/// Detector and subject.
+type Key = (String, String);
+
 /// Findings that may still be joined.
 pub(crate) struct Book {
     parts: Arc<DetectParts>,
     evidence: Arc<FindingEvidence>,
-    open: HashMap<(String, String), Open>,
+    open: HashMap<Key, Open>,
     second: i64,
     new_in_second: u32,
 }
 
 struct Open {
     record: FindingRecord,
-    told_at: Timestamp,
+    /// When it was told last; `None` where telling it failed.
+    told_at: Option<Timestamp>,
     is_unwritten: bool,
 }
 
@@ -57,24 +63,31 @@ impl Book {
             second: 0,
             new_in_second: 0,
         };
-        for record in parts.store.findings().in_force(since).await? {
-            book.evidence.hold(&record);
-            if record.state == FindingState::Open && book.open.len() < MAX_OPEN {
-                let told_at = record.finding.last_seen;
-                book.keep(record, told_at, false);
-            }
+        let mut after = None;
+        loop {
+            let findings = parts.store.findings();
+            let part = findings.in_force(since, after, PART).await?;
+            let Some(last) = part.last() else {
+                break;
+            };
+            after = Some(last.finding.id);
+            part.into_iter().for_each(|record| book.take_up(record));
         }
+        book.evidence.settle(now);
         Ok(book)
     }
 
-    fn keep(&mut self, record: FindingRecord, told_at: Timestamp, is_unwritten: bool) {
-        let key = (record.finding.detector.to_string(), record.subject.clone());
+    fn take_up(&mut self, record: FindingRecord) {
+        self.evidence.hold(&record);
+        if record.state != FindingState::Open || self.open.len() >= MAX_OPEN {
+            return;
+        }
         let open = Open {
+            told_at: Some(record.finding.last_seen),
             record,
-            told_at,
-            is_unwritten,
+            is_unwritten: false,
         };
-        self.open.insert(key, open);
+        self.open.insert(open.key(), open);
     }
 
     /// Takes what a detector says.
@@ -84,36 +97,55 @@ impl Book {
         device: Option<&Known>,
     ) -> Result<Taken, DetectError> {
         let key = (alarm.detector.to_string(), alarm.subject.to_string());
-        let window = SignedDuration::from_secs(
-            i64::try_from(self.parts.config.join_window_s).unwrap_or(i64::MAX),
-        );
+        let is_state = matches!(alarm.detector, Detector::Audit(_));
+        if is_state && !self.open.contains_key(&key) {
+            match self.parts.store.findings().open_one(&key.0, &key.1).await? {
+                // A person knows of this state and said that it is nothing: until it ends it is not news.
+                Some(known)
+                    if known
+                        .verdict
+                        .is_some_and(|one| one != Verdict::TruePositive) =>
+                {
+                    return Ok(Taken::Joined);
+                }
+                Some(known) => self.take_up(known),
+                None => {}
+            }
+        }
+        let (now, window) = (self.parts.clock.now(), self.window());
         if let Some(open) = self.open.get_mut(&key)
-            && alarm.at.duration_since(open.record.finding.last_seen) <= window
+            && (is_state || alarm.at.duration_since(open.record.finding.last_seen) <= window)
         {
             let rose = open.join(&alarm);
-            if !rose && alarm.at.duration_since(open.told_at).abs() < TELL_AGAIN {
-                open.is_unwritten = true;
+            let is_fresh = |at: Timestamp| now.duration_since(at).abs() < TELL_AGAIN;
+            if !rose && open.told_at.is_some_and(is_fresh) {
                 return Ok(Taken::Joined);
             }
-            open.told_at = alarm.at;
-            open.is_unwritten = false;
-            let record = open.record.clone();
-            return self.tell(record).await;
+            return self.tell(&key).await;
         }
-        if self.is_full(alarm.at) {
+        // An audit is bounded by its own limits.
+        if !is_state && self.is_full(now) {
             return Ok(Taken::Shed);
         }
-        let at = alarm.at;
-        let record = new_record(alarm, device);
-        self.keep(record.clone(), at, false);
-        self.tell(record).await
+        let open = Open {
+            record: new_record(alarm, device),
+            told_at: None,
+            is_unwritten: true,
+        };
+        self.open.insert(key.clone(), open);
+        self.tell(&key).await
+    }
+
+    fn window(&self) -> SignedDuration {
+        let seconds = i64::try_from(self.parts.config.join_window_s);
+        SignedDuration::from_secs(seconds.unwrap_or(i64::MAX))
     }
 
     fn is_full(&mut self, now: Timestamp) -> bool {
         if self.second != now.as_second() {
             (self.second, self.new_in_second) = (now.as_second(), 0);
         }
-        self.new_in_second += 1;
+        self.new_in_second = self.new_in_second.saturating_add(1);
         self.new_in_second > self.parts.config.max_findings_per_s
     }
 
@@ -124,57 +156,103 @@ impl Book {
         subject: &Subject,
         at: Timestamp,
     ) -> Result<(), DetectError> {
-        let Some(open) = self.open.remove(&(detector, subject.to_string())) else {
-            return Ok(());
-        };
-        let mut record = open.record;
-        record.state = FindingState::Cleared;
-        record.finding.last_seen = record.finding.last_seen.max(at);
-        Ok(self.parts.store.findings().put(&record).await?)
+        let key = (detector, subject.to_string());
+        if let Some(open) = self.open.get(&key) {
+            let record = open.record.clone();
+            self.end(record, at).await?;
+            self.open.remove(&key);
+        }
+        // What was not seen for long is closed to joining, and is open in the store all the same.
+        let findings = self.parts.store.findings();
+        while let Some(record) = findings.open_one(&key.0, &key.1).await? {
+            self.end(record, at).await?;
+        }
+        Ok(())
     }
 
-    async fn tell(&self, record: FindingRecord) -> Result<Taken, DetectError> {
+    async fn end(&self, mut record: FindingRecord, at: Timestamp) -> Result<(), DetectError> {
+        record.state = FindingState::Cleared;
+        record.finding.last_seen = record.finding.last_seen.max(at);
         self.parts.store.findings().put(&record).await?;
-        if self.evidence.hold(&record)
+        if matches!(record.finding.detector, Detector::Audit(_)) {
+            self.hold(&record);
+        }
+        Ok(())
+    }
+
+    fn hold(&self, record: &FindingRecord) {
+        if self.evidence.hold(record)
             && let Some(device) = &record.device
         {
             self.parts.tell_listener(device);
         }
-        let mut event = Event::new(
-            self.parts.clock.now(),
-            Door::Internal,
-            EventKind::Found(record.finding),
-        );
+    }
+
+    /// Writes a finding down, holds it against its device, and puts it on the stream.
+    async fn tell(&mut self, key: &Key) -> Result<Taken, DetectError> {
+        let Some(open) = self.open.get_mut(key) else {
+            return Ok(Taken::Joined);
+        };
+        // Until all of it succeeded it is not told, and will be tried again.
+        open.told_at = None;
+        let record = open.record.clone();
+        self.parts.store.findings().put(&record).await?;
+        self.hold(&record);
+        let now = self.parts.clock.now();
+        let mut event = Event::new(now, Door::Internal, EventKind::Found(record.finding));
         if let Some(Subject::Principal(principal)) = Subject::parse(&record.subject) {
             event.principal = Some(principal);
         }
         event.source = record.source;
         self.parts.journal.record(vec![event]).await?;
+        if let Some(open) = self.open.get_mut(key) {
+            (open.told_at, open.is_unwritten) = (Some(now), false);
+        }
         Ok(Taken::Told)
     }
 
-    /// Writes down counts that moved without being told, and closes to joining what was not seen for long.
-    pub(crate) async fn settle(&mut self, now: Timestamp) -> Result<(), DetectError> {
-        for open in self.open.values_mut().filter(|open| open.is_unwritten) {
-            self.parts.store.findings().put(&open.record).await?;
+    /// Writes down counts that moved, tells what could not be told before, and closes to joining what was
+    /// not seen for long. Returns how many findings it told.
+    pub(crate) async fn settle(&mut self, now: Timestamp) -> Result<u64, DetectError> {
+        let untold = self.open.values().filter(|open| open.told_at.is_none());
+        let untold: Vec<Key> = untold.map(Open::key).collect();
+        for key in &untold {
+            self.tell(key).await?;
+        }
+        let window = self.window();
+        let has_ended = |open: &Open| now.duration_since(open.record.finding.last_seen) > window;
+        let mut unwritten: Vec<FindingRecord> = Vec::new();
+        for open in self.open.values_mut() {
+            // A rule is about an act: when it was not seen for that long, it is over. States and
+            // behaviours are cleared by whoever watches them.
+            if has_ended(open) && matches!(open.record.finding.detector, Detector::Rule(_)) {
+                open.record.state = FindingState::Cleared;
+                open.is_unwritten = true;
+            }
+            if open.is_unwritten {
+                unwritten.push(open.record.clone());
+            }
+        }
+        for part in unwritten.chunks(PART as usize) {
+            self.parts.store.findings().put_all(part).await?;
+        }
+        for open in self.open.values_mut() {
             open.is_unwritten = false;
         }
-        let window = i64::try_from(self.parts.config.join_window_s).unwrap_or(i64::MAX);
-        self.open.retain(|_, open| {
-            now.duration_since(open.record.finding.last_seen).as_secs() <= window
-        });
-        if self.open.len() > MAX_OPEN {
-            let mut seen: Vec<Timestamp> = self
-                .open
-                .values()
-                .map(|open| open.record.finding.last_seen)
-                .collect();
-            seen.sort_unstable();
-            let from = seen[seen.len() - MAX_OPEN / 2];
-            self.open
-                .retain(|_, open| open.record.finding.last_seen >= from);
+        self.open.retain(|_, open| !has_ended(open));
+        self.forget_oldest();
+        Ok(untold.len() as u64)
+    }
+
+    /// Closes the longest unseen to joining where there are too many.
+    fn forget_oldest(&mut self) {
+        if self.open.len() <= MAX_OPEN {
+            return;
         }
-        Ok(())
+        let mut seen: Vec<(Timestamp, FindingId)> = self.open.values().map(Open::age).collect();
+        seen.sort_unstable();
+        let from = seen[seen.len() - MAX_OPEN / 2];
+        self.open.retain(|_, open| open.age() >= from);
     }
 
     /// A person judged a finding: what comes next about the same is a new one.
@@ -185,18 +263,28 @@ impl Book {
 }
 
 impl Open {
+    fn key(&self) -> Key {
+        let detector = self.record.finding.detector.to_string();
+        (detector, self.record.subject.clone())
+    }
+
+    fn age(&self) -> (Timestamp, FindingId) {
+        (self.record.finding.last_seen, self.record.finding.id)
+    }
+
     /// Joins an alarm to the finding; `true` where it is worse than what was known.
     fn join(&mut self, alarm: &Alarm) -> bool {
         let finding = &mut self.record.finding;
         let rose = alarm.severity > finding.severity;
         finding.severity = finding.severity.max(alarm.severity);
         finding.confidence = finding.confidence.max(alarm.confidence);
-        finding.count += 1;
+        finding.count = finding.count.saturating_add(1);
         finding.last_seen = finding.last_seen.max(alarm.at);
         finding.detail.clone_from(&alarm.detail);
         finding.evidence.extend(&alarm.evidence);
         keep_newest(&mut finding.evidence);
         self.record.source = alarm.source.or(self.record.source);
+        self.is_unwritten = true;
         rose
     }
 }

@@ -9,9 +9,10 @@ use serde_json::json;
 use crate::{
     client::{Noun, Verb},
     commands::{
-        ApiTokenCommand, CaCommand, DeviceCommand, EventsCommand, GrantCommand, LedgerCommand,
-        LoginCommand, LogoutCommand, MessageCommand, PolicyCommand, ProductCommand, SegmentCommand,
-        ServiceCommand, SessionCommand, StatusCommand, TokenCommand, WhoamiCommand,
+        ApiTokenCommand, CaCommand, DeviceCommand, EventsCommand, FindingCommand, GrantCommand,
+        LedgerCommand, LoginCommand, LogoutCommand, MessageCommand, PolicyCommand, ProductCommand,
+        SegmentCommand, ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand,
+        TokenCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -94,6 +95,10 @@ enum Command {
     Ca(Noun<CaCommand>),
     /// What happened, and what happens
     Events(Verb<EventsCommand>),
+    /// Findings: what detection found, and what people made of it
+    Finding(Noun<FindingCommand>),
+    /// Suppressions: what is known and not to be reported
+    Suppression(Noun<SuppressionCommand>),
     /// Messages to devices
     Message(Noun<MessageCommand>),
     /// MQTT sessions
@@ -136,6 +141,8 @@ impl Cli {
             Command::Ledger(noun) => noun.run(output).map(crate::done),
             Command::Ca(noun) => noun.run(output).map(crate::done),
             Command::Events(verb) => verb.run(output).map(crate::done),
+            Command::Finding(noun) => noun.run(output).map(crate::done),
+            Command::Suppression(noun) => noun.run(output).map(crate::done),
             Command::Message(noun) => noun.run(output).map(crate::done),
             Command::Session(noun) => noun.run(output).map(crate::done),
             Command::Completions { shell } => completions(shell, &output).map(crate::done),

@@ -6,6 +6,7 @@ mod api_token;
 mod ca;
 mod device;
 mod events;
+mod finding;
 mod grant;
 mod ledger;
 mod message;
@@ -14,6 +15,7 @@ mod product;
 mod segment;
 mod service;
 mod session;
+mod suppression;
 mod token;
 
 use clap::Args;
@@ -25,6 +27,7 @@ pub(crate) use api_token::ApiTokenCommand;
 pub(crate) use ca::CaCommand;
 pub(crate) use device::DeviceCommand;
 pub(crate) use events::EventsCommand;
+pub(crate) use finding::FindingCommand;
 pub(crate) use grant::GrantCommand;
 pub(crate) use ledger::LedgerCommand;
 pub(crate) use message::MessageCommand;
@@ -33,6 +36,7 @@ pub(crate) use product::ProductCommand;
 pub(crate) use segment::SegmentCommand;
 pub(crate) use service::ServiceCommand;
 pub(crate) use session::SessionCommand;
+pub(crate) use suppression::SuppressionCommand;
 pub(crate) use token::TokenCommand;
 
 /// The most that the server gives at once.

@@ -178,6 +178,23 @@ fn a_house_is_made_served_used_and_stopped() {
     assert_eq!(listed["items"][0]["id"], "cam-1");
     let contained = house.json(&["device", "quarantine", "cam-1", "--reason", "a test"]);
     assert_eq!(contained["posture"]["lifecycle"], "quarantined");
+    assert_eq!(
+        house.json(&["finding", "list"])["items"],
+        serde_json::json!([])
+    );
+    let about = [
+        "--subject",
+        "device/cam-1",
+        "--for",
+        "2h",
+        "--reason",
+        "a test",
+    ];
+    let made = house.json(&[&["suppression", "add"], &about[..]].concat());
+    assert_eq!(made["detector"], "*");
+    let id = made["id"].as_str().expect("text");
+    house.json(&["suppression", "remove", id]);
+    assert_eq!(house.exit_code(&["suppression", "remove", id]), 4);
     assert_eq!(house.json(&["ledger", "verify"])["fault"], Value::Null);
 
     assert_eq!(house.exit_code(&["device", "show", "nobody"]), 4);

@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use palisade_core::{DeviceId, Finding, FindingId, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, QueryBuilder, any::AnyRow};
+use sqlx::{
+    Any, QueryBuilder,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
 
 use crate::{Store, StoreError, row};
 
@@ -89,23 +93,41 @@ impl Findings<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn put(&self, record: &FindingRecord) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO findings VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, NULL, NULL, $8, $9) \
-             ON CONFLICT (id) DO UPDATE SET source = excluded.source, severity = excluded.severity, \
-             state = excluded.state, last_seen = excluded.last_seen, body = excluded.body",
-        )
-        .bind(record.finding.id.to_string())
-        .bind(record.finding.detector.to_string())
-        .bind(record.subject.as_str())
-        .bind(record.device.as_ref().map(DeviceId::as_str))
-        .bind(record.source.map(|source| source.to_string()))
-        .bind(record.finding.severity.as_str())
-        .bind(state_name(record.state))
-        .bind(row::nanos(record.finding.last_seen))
-        .bind(row::to_json(&record.finding, "finding")?)
-        .execute(self.store.writer())
-        .await?;
+        write(record)?.execute(self.store.writer()).await?;
         Ok(())
+    }
+
+    /// Writes findings down as they are now, all or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_all(&self, records: &[FindingRecord]) -> Result<(), StoreError> {
+        let mut transaction = self.store.writer().begin().await?;
+        for record in records {
+            write(record)?.execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The newest open finding of a detector about a subject.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open_one(
+        &self,
+        detector: &str,
+        subject: &str,
+    ) -> Result<Option<FindingRecord>, StoreError> {
+        sqlx::query(
+            "SELECT * FROM findings WHERE subject = $1 AND detector = $2 AND state = 'open' \
+             ORDER BY id DESC LIMIT 1",
+        )
+        .bind(subject)
+        .bind(detector)
+        .fetch_optional(self.store.readers())
+        .await?
+        .map(|found| read(&found))
+        .transpose()
     }
 
     /// Finds a finding.
@@ -143,16 +165,24 @@ impl Findings<'_> {
         rows.iter().map(read).collect()
     }
 
-    /// All findings last seen since a moment that hold and that no person declared to be nothing.
+    /// Findings last seen since a moment that no person declared to be nothing, oldest first, those made
+    /// after `after`.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn in_force(&self, since: Timestamp) -> Result<Vec<FindingRecord>, StoreError> {
+    pub async fn in_force(
+        &self,
+        since: Timestamp,
+        after: Option<FindingId>,
+        limit: u32,
+    ) -> Result<Vec<FindingRecord>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM findings WHERE last_seen >= $1 AND (verdict IS NULL OR \
-             verdict = 'true_positive') ORDER BY id",
+            "SELECT * FROM findings WHERE id > $1 AND last_seen >= $2 AND \
+             (verdict IS NULL OR verdict = 'true_positive') ORDER BY id LIMIT $3",
         )
+        .bind(after.map(|after| after.to_string()).unwrap_or_default())
         .bind(row::nanos(since))
+        .bind(i64::from(limit))
         .fetch_all(self.store.readers())
         .await?;
         rows.iter().map(read).collect()
@@ -204,6 +234,24 @@ impl Verdict {
         .into_iter()
         .find(|verdict| verdict.as_str() == text)
     }
+}
+
+fn write(record: &FindingRecord) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
+    let text = |value: Option<&str>| value.map(str::to_owned);
+    Ok(sqlx::query(
+        "INSERT INTO findings VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, NULL, NULL, $8, $9) \
+         ON CONFLICT (id) DO UPDATE SET source = excluded.source, severity = excluded.severity, \
+         state = excluded.state, last_seen = excluded.last_seen, body = excluded.body",
+    )
+    .bind(record.finding.id.to_string())
+    .bind(record.finding.detector.to_string())
+    .bind(record.subject.clone())
+    .bind(text(record.device.as_ref().map(DeviceId::as_str)))
+    .bind(record.source.map(|source| source.to_string()))
+    .bind(record.finding.severity.as_str())
+    .bind(state_name(record.state))
+    .bind(row::nanos(record.finding.last_seen))
+    .bind(row::to_json(&record.finding, "finding")?))
 }
 
 fn state_name(state: FindingState) -> &'static str {

@@ -1,5 +1,6 @@
 //! The journal: ledger entries and the outbox of events, written in one transaction.
 
+use palisade_core::EventId;
 use sqlx::{Any, QueryBuilder, Row, any::AnyRow};
 
 use crate::{Store, StoreError, row};
@@ -161,14 +162,27 @@ impl Journal<'_> {
             .push(" ORDER BY pos LIMIT ")
             .push_bind(i64::from(limit));
         let rows = query.build().fetch_all(self.store.readers()).await?;
-        rows.iter()
-            .map(|found| {
-                Ok(StoredEvent {
-                    position: row::unsigned(found, "pos")?,
-                    body: row::text(found, "body")?,
-                })
-            })
-            .collect()
+        rows.iter().map(read_event).collect()
+    }
+
+    /// Those of these events that are still on the stream, in its order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn events_named(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        // An event's JSON begins with its id, and an index is on that part of it.
+        let mut query: QueryBuilder<Any> =
+            QueryBuilder::new("SELECT pos, body FROM outbox WHERE SUBSTR(body, 8, 26) IN (");
+        let mut names = query.separated(", ");
+        for id in ids {
+            names.push_bind(id.to_string());
+        }
+        query.push(") ORDER BY pos");
+        let rows = query.build().fetch_all(self.store.readers()).await?;
+        rows.iter().map(read_event).collect()
     }
 
     /// The position of the newest event; 0 where there is none.
@@ -221,6 +235,13 @@ impl Journal<'_> {
             .await?;
         Ok(done.rows_affected())
     }
+}
+
+fn read_event(found: &AnyRow) -> Result<StoredEvent, StoreError> {
+    Ok(StoredEvent {
+        position: row::unsigned(found, "pos")?,
+        body: row::text(found, "body")?,
+    })
 }
 
 fn read_ledger(found: &AnyRow) -> Result<LedgerRow, StoreError> {

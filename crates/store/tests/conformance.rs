@@ -2,6 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
 
+#[path = "conformance/detection.rs"]
+mod detection;
+
 use std::collections::BTreeMap;
 
 use palisade_core::{

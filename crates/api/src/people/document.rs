@@ -17,7 +17,7 @@ use super::{
 use crate::problem::{MEDIA_TYPE, ProblemBody, ProblemItem, ProblemKind};
 
 const BEARER: &str = "bearer";
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("server", "The server itself: set-up, status, who you are."),
     ("devices", "Devices, products and segments."),
     (
@@ -36,6 +36,10 @@ const TAGS: [(&str, &str); 11] = [
     ),
     ("messages", "Messages from programs that speak no MQTT."),
     ("events", "What happened, as it happens."),
+    (
+        "detection",
+        "What detection found, what people made of it, and what it is not to report.",
+    ),
     ("ledger", "The audit log."),
     ("ca", "The certification authority."),
 ];

@@ -1,6 +1,7 @@
 //! What the parts of the server say went wrong, as clients may see it.
 
 use palisade_core::port::JournalError;
+use palisade_detect::DetectError;
 use palisade_identity::IdentityError;
 use palisade_ledger::LedgerError;
 use palisade_policy::{
@@ -33,6 +34,18 @@ impl From<StoreError> for Problem {
 impl From<JournalError> for Problem {
     fn from(error: JournalError) -> Self {
         Self::unavailable("the journal cannot be written; try again", &error)
+    }
+}
+
+impl From<DetectError> for Problem {
+    fn from(error: DetectError) -> Self {
+        match error {
+            DetectError::Store(error) => store_problem(error),
+            DetectError::Journal(error) => error.into(),
+            DetectError::Bus(error) => {
+                Self::unavailable("the stream of events cannot be read; try again", &error)
+            }
+        }
     }
 }
 

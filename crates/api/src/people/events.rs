@@ -14,7 +14,7 @@ use axum::{
 use futures_util::{Stream, stream};
 use palisade_bus::Tail;
 use palisade_core::Event;
-use palisade_store::EventFilter;
+use palisade_store::{EventFilter, StoredEvent};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -177,6 +177,16 @@ pub(crate) struct EventView {
     event: serde_json::Value,
 }
 
+impl EventView {
+    pub(super) fn of(stored: &StoredEvent) -> Result<Self, Problem> {
+        let event = serde_json::from_str(&stored.body);
+        Ok(Self {
+            position: stored.position,
+            event: event.map_err(|error| Problem::internal(&error))?,
+        })
+    }
+}
+
 /// A part of the stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventPage {
@@ -233,13 +243,7 @@ async fn list_events(
     found.truncate(size as usize);
     let last = found.last().filter(|_| more);
     let next = last.map(|last| last.position.to_string());
-    let items = found.into_iter().map(|stored| {
-        let event = serde_json::from_str(&stored.body);
-        Ok(EventView {
-            position: stored.position,
-            event: event.map_err(|error| Problem::internal(&error))?,
-        })
-    });
+    let items = found.iter().map(EventView::of);
     let items = items.collect::<Result<_, Problem>>()?;
     Ok(Json(EventPage { items, next }).into_response())
 }

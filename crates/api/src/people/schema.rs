@@ -51,6 +51,7 @@ const PATTERN: &str = concat!(
     r"(/(\+|([^+#/{}\u0000-\u001f\u007f-\u009f]",
     r"|\{(device|product|segment|service|label:[A-Za-z0-9._-]+)\})*))*(/#)?)$"
 );
+pub(super) const DETECTOR: &str = "^(rule|baseline|audit)/[A-Za-z0-9][A-Za-z0-9._-]*$";
 const ULID: &str = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$";
 
 string_schema!(
@@ -108,6 +109,41 @@ string_schema!(
     ULID,
     (26, 26),
     "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
+    FindingId,
+    "A finding (ULID).",
+    ULID,
+    (26, 26),
+    "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
+    SuppressionId,
+    "A suppression (ULID).",
+    ULID,
+    (26, 26),
+    "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
+    EventId,
+    "An event (ULID).",
+    ULID,
+    (26, 26),
+    "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
+    DetectorName,
+    "A detector: its kind and its name.",
+    DETECTOR,
+    (6, 128),
+    "rule/mqtt-topic-scan"
+);
+string_schema!(
+    SubjectName,
+    "About whom a finding is: a device, a service, an address, an API token, or the fleet as a whole.",
+    "^(fleet|(device|service)/[A-Za-z0-9][A-Za-z0-9._-]*|address/[0-9a-fA-F.:]+|api_token/[^\\u0000-\\u001f\\u007f-\\u009f]+)$",
+    (5, 128),
+    "device/cam-0001"
 );
 string_schema!(
     Serial,

@@ -7,6 +7,7 @@ mod ca;
 mod devices;
 mod document;
 mod events;
+mod findings;
 #[path = "../support/house.rs"]
 mod house;
 mod idempotency;
