@@ -70,7 +70,7 @@ use routes::Routes;
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
 /// Streams of events at once.
 const MAX_STREAMS: usize = 64;
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
+const FLUSH_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long an idempotency key is remembered.
 const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);

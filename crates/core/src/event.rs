@@ -86,10 +86,14 @@ pub enum EventKind {
         /// The negotiated key exchange (`X25519MLKEM768`), where known.
         key_exchange: Option<String>,
     },
-    /// A session or request was refused before it was a session.
+    /// A session or request was refused before it was a session; the first at once, equal ones within the
+    /// second that follows as one event.
     Refused {
         /// Why, for people.
         reason: String,
+        /// How many times.
+        #[serde(default = "once")]
+        count: u64,
     },
     /// A session ended.
     Disconnected {
@@ -104,7 +108,7 @@ pub enum EventKind {
         /// Messages sent to the client.
         messages_out: u64,
     },
-    /// A request was denied; equal ones within one second are one event.
+    /// A request was denied; the first at once, equal ones within the second that follows as one event.
     Denied {
         /// What was asked.
         action: Action,
@@ -115,7 +119,7 @@ pub enum EventKind {
         /// How many times.
         count: u64,
     },
-    /// A limit was exceeded; equal ones within one second are one event.
+    /// A limit was exceeded; the first at once, equal ones within the second that follows as one event.
     LimitExceeded {
         /// Which (`messages_per_second`).
         limit: String,
@@ -205,6 +209,11 @@ pub enum EventKind {
     Found(Finding),
     /// An action that answers findings moved on.
     Responded(Response),
+}
+
+/// Events that were written before refusals were counted.
+fn once() -> u64 {
+    1
 }
 
 impl EventKind {
@@ -312,6 +321,14 @@ pub enum Outcome {
 mod tests {
     use super::*;
     use crate::DeviceId;
+
+    #[test]
+    fn a_refusal_that_was_written_without_a_count_is_one() {
+        let read: EventKind =
+            serde_json::from_str(r#"{"kind":"refused","reason":"no"}"#).expect("reads");
+        let reason = "no".to_owned();
+        assert_eq!(read, EventKind::Refused { reason, count: 1 });
+    }
 
     #[test]
     fn an_event_reads_back_from_its_json() {

@@ -14,6 +14,7 @@ mod id;
 pub mod port;
 mod posture;
 mod principal;
+mod repeats;
 mod response;
 mod serial;
 mod topic;
@@ -30,6 +31,7 @@ pub use id::{
 };
 pub use posture::{Epoch, Lifecycle, LifecycleError, Posture, TrustReason, TrustScore};
 pub use principal::{Principal, PrincipalError};
+pub use repeats::{Counted, Repeated, Repeats, Taken};
 pub use response::{ActionState, Impact, Mode, Order, Response, Target};
 pub use serial::{Serial, SerialError};
 pub use topic::{

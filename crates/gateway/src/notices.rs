@@ -1,27 +1,38 @@
-//! What auditors and detection hear of. Equal denials, refusals and exceeded limits within one second
-//! are one event, so that a flood of acts is not a flood of entries; the trust score hears of each
-//! denial at once.
+//! What auditors and detection hear of: the first of a kind within milliseconds, so that detection can act
+//! upon it, and equal denials, refusals and exceeded limits within the second that follows as one event, so
+//! that a flood of acts is not a flood of entries. The trust score hears of each denial at once.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use palisade_core::{Action, Clock, DenyReason, Door, Event, EventKind, Principal, port::Journal};
+use palisade_core::{
+    Action, Clock, Counted, DenyReason, Door, Event, EventKind, Principal, Repeated, Repeats,
+    Taken, Timestamp, port::Journal,
+};
 use parking_lot::Mutex;
-
-use crate::limits::network;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
-/// Collects what happened and writes it down once a second.
+use crate::limits::network;
+
+/// Collects what happened and writes it down.
 pub struct Notices {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     pending: Mutex<Pending>,
+    /// Something happened where nothing was pending.
+    began: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pending {
-    counted: HashMap<Key, Counted>,
+    repeats: Repeats<Key, First>,
     events: Vec<Event>,
-    /// Found no room among the above.
+    /// When the first of what is to be written at once happened.
+    since: Option<Instant>,
+    /// Found no room among the events.
     lost: u64,
 }
 
@@ -32,27 +43,41 @@ enum Key {
     Refused(IpAddr, Option<Principal>, String),
 }
 
+/// The first of those that are one event.
 #[derive(Debug)]
-struct Counted {
+struct First {
     resource: String,
     source: Option<IpAddr>,
-    count: u64,
 }
 
 /// The most different things within one second; what is beyond is counted together.
-const MAX_KEYS: usize = 50_000;
-/// The most single events within one second.
+const MAX_KINDS: usize = 50_000;
+/// The most single events at a time.
 const MAX_EVENTS: usize = 50_000;
 /// How long equal things are one.
 const WINDOW: Duration = Duration::from_secs(1);
+/// How long what is written at once waits for company.
+const GATHER: Duration = Duration::from_millis(5);
+/// The disk rests this many times as long as the last write took, so that a busy gateway writes more at a
+/// time and not more often: the disk is also what messages wait for.
+const REST: u32 = 3;
+/// The longest such rest.
+const LONGEST_REST: Duration = Duration::from_millis(250);
 
 impl Notices {
     /// Nothing happened yet.
     pub fn new(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Self {
+        let pending = Pending {
+            repeats: Repeats::new(WINDOW, MAX_KINDS),
+            events: Vec::new(),
+            since: None,
+            lost: 0,
+        };
         Self {
             journal,
             clock,
-            pending: Mutex::new(Pending::default()),
+            pending: Mutex::new(pending),
+            began: Notify::new(),
         }
     }
 
@@ -87,44 +112,57 @@ impl Notices {
         let mut pending = self.pending.lock();
         if pending.events.len() < MAX_EVENTS {
             pending.events.push(event);
+            self.begin(&mut pending, Instant::now());
         } else {
             pending.lost += 1;
         }
     }
 
     fn count(&self, key: Key, source: Option<IpAddr>, resource: &str) {
+        let now = Instant::now();
+        let first = || First {
+            resource: resource.to_owned(),
+            source,
+        };
         let mut pending = self.pending.lock();
-        if let Some(counted) = pending.counted.get_mut(&key) {
-            counted.count += 1;
-        } else if pending.counted.len() < MAX_KEYS {
-            let counted = Counted {
-                resource: resource.to_owned(),
-                source,
-                count: 1,
-            };
-            pending.counted.insert(key, counted);
-        } else {
-            pending.lost += 1;
+        if pending.repeats.count(key, now.into_std(), first) == Counted::First {
+            self.begin(&mut pending, now);
         }
     }
 
-    /// Writes down what happened since the last time.
+    fn begin(&self, pending: &mut Pending, now: Instant) {
+        if pending.since.is_none() {
+            pending.since = Some(now);
+            self.began.notify_one();
+        }
+    }
+
+    /// Writes down all that was not written yet.
     pub async fn flush(&self) {
-        let pending = std::mem::take(&mut *self.pending.lock());
-        if pending.lost > 0 {
-            tracing::warn!(
-                lost = pending.lost,
-                "more happened within a second than is written down"
-            );
+        let (events, taken) = {
+            let mut pending = self.pending.lock();
+            (pending.take_events(), pending.repeats.take_all())
+        };
+        self.write(events, taken).await;
+    }
+
+    async fn flush_due(&self) {
+        let (events, taken) = {
+            let mut pending = self.pending.lock();
+            let now = Instant::now().into_std();
+            (pending.take_events(), pending.repeats.take(now))
+        };
+        self.write(events, taken).await;
+    }
+
+    async fn write(&self, (mut events, lost): (Vec<Event>, u64), taken: Taken<Key, First>) {
+        let lost = lost + taken.beyond;
+        if lost > 0 {
+            tracing::warn!(lost, "more happened within a second than is written down");
         }
         let now = self.clock.now();
-        let mut events = pending.events;
-        events.extend(
-            pending
-                .counted
-                .into_iter()
-                .map(|(key, counted)| to_event(now, key, counted)),
-        );
+        let repeated = taken.repeated.into_iter();
+        events.extend(repeated.map(|repeated| to_event(now, repeated)));
         if events.is_empty() {
             return;
         }
@@ -134,27 +172,56 @@ impl Notices {
         }
     }
 
-    /// Writes down every second until `cancel`, and then what is left.
+    /// Writes down what happens until `cancel`, and then what is left.
     pub async fn run(&self, cancel: CancellationToken) {
-        let mut ticks = tokio::time::interval(WINDOW);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => self.flush().await,
-                () = cancel.cancelled() => break,
-            }
+        let mut rested = Instant::now();
+        while cancel.run_until_cancelled(self.due(rested)).await.is_some() {
+            let begun = Instant::now();
+            self.flush_due().await;
+            let rest = (begun.elapsed() * REST).min(LONGEST_REST);
+            rested = Instant::now() + rest;
         }
         self.flush().await;
     }
+
+    /// Waits until something is to be written, and not before the disk has rested.
+    async fn due(&self, rested: Instant) {
+        loop {
+            let due = self.pending.lock().due();
+            match due {
+                None => self.began.notified().await,
+                Some(due) => {
+                    // A repeat may be due later than what happens meanwhile.
+                    let began = self.began.notified();
+                    if timeout_at(due.max(rested), began).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
 }
 
-fn to_event(now: palisade_core::Timestamp, key: Key, counted: Counted) -> Event {
-    let Counted {
-        resource,
-        source,
-        count,
-    } = counted;
-    let (principal, kind) = match key {
+impl Pending {
+    fn take_events(&mut self) -> (Vec<Event>, u64) {
+        self.since = None;
+        (
+            std::mem::take(&mut self.events),
+            std::mem::take(&mut self.lost),
+        )
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let at_once = self.since.map(|since| since + GATHER);
+        let repeats = self.repeats.next_due().map(Instant::from_std);
+        [at_once, repeats].into_iter().flatten().min()
+    }
+}
+
+fn to_event(now: Timestamp, repeated: Repeated<Key, First>) -> Event {
+    let First { resource, source } = repeated.first;
+    let count = repeated.count;
+    let (principal, kind) = match repeated.kind {
         Key::Denied(principal, action, reason) => {
             let kind = EventKind::Denied {
                 action,
@@ -168,13 +235,7 @@ fn to_event(now: palisade_core::Timestamp, key: Key, counted: Counted) -> Event 
             let limit = limit.to_owned();
             (Some(principal), EventKind::LimitExceeded { limit, count })
         }
-        Key::Refused(_, principal, reason) => {
-            let reason = match count {
-                1 => reason,
-                count => format!("{reason} ({count} times)"),
-            };
-            (principal, EventKind::Refused { reason })
-        }
+        Key::Refused(_, principal, reason) => (principal, EventKind::Refused { reason, count }),
     };
     let mut event = Event::new(now, Door::Mqtt, kind);
     event.principal = principal;
@@ -189,48 +250,4 @@ impl std::fmt::Debug for Notices {
 }
 
 #[cfg(test)]
-mod tests {
-    use palisade_core::{
-        DeviceId, SystemClock,
-        port::{BoxFuture, JournalError},
-    };
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Written(Mutex<Vec<Event>>);
-
-    impl Journal for Written {
-        fn record(&self, events: Vec<Event>) -> BoxFuture<'_, Result<(), JournalError>> {
-            self.0.lock().extend(events);
-            Box::pin(std::future::ready(Ok(())))
-        }
-    }
-
-    #[tokio::test]
-    async fn a_flood_of_equal_denials_is_one_event() {
-        let journal = Arc::new(Written::default());
-        let notices = Notices::new(journal.clone(), Arc::new(SystemClock));
-        let device: Principal = DeviceId::parse("cam-1").expect("valid").into();
-        let source = IpAddr::from([10, 0, 0, 1]);
-        for number in 0..1000 {
-            let topic = format!("devices/{number}");
-            notices.denied(
-                &device,
-                source,
-                Action::Publish,
-                DenyReason::NoGrant,
-                &topic,
-            );
-        }
-        notices.denied(&device, source, Action::Subscribe, DenyReason::NoGrant, "#");
-        notices.flush().await;
-        notices.flush().await;
-        let events = journal.0.lock();
-        assert_eq!(events.len(), 2);
-        assert!(events.iter().any(|event| matches!(
-            &event.kind,
-            EventKind::Denied { count: 1000, resource, .. } if resource == "devices/0"
-        )));
-    }
-}
+mod tests;

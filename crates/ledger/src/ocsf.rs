@@ -117,7 +117,13 @@ fn classify(kind: &EventKind) -> Class {
             true,
             format!("{client_id} opened a session over {protocol}"),
         ),
-        EventKind::Refused { reason } => class(AUTHENTICATION, 1, LOW, false, reason.clone()),
+        EventKind::Refused { reason, count } => {
+            let message = match count {
+                1 => reason.clone(),
+                count => format!("{reason} ({count} times)"),
+            };
+            class(AUTHENTICATION, 1, LOW, false, message)
+        }
         EventKind::Disconnected { client_id, end, .. } => class(
             AUTHENTICATION,
             2,

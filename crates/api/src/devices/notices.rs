@@ -2,23 +2,31 @@
 //! within a second are counted, and written down as one.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use palisade_core::{
-    Action, Clock, DenyReason, Door, Event, EventKind, Principal,
+    Action, Clock, Counted, DenyReason, Door, Event, EventKind, Principal, Repeats, Taken,
     port::{Journal, JournalError},
 };
-use tokio::time::MissedTickBehavior;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long equal things are one.
 const WINDOW: Duration = Duration::from_secs(1);
 /// The most different things within a window; what is beyond is counted together.
-const MAX_KEYS: usize = 10_000;
+const MAX_KINDS: usize = 10_000;
+/// How long the first of a kind that nobody waits for waits for company.
+const GATHER: Duration = Duration::from_millis(5);
+/// How many times as long as the last write took nothing is written.
+const REST: u32 = 3;
+/// The longest such rest.
+const LONGEST_REST: Duration = Duration::from_millis(250);
 
 /// What was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,17 +46,14 @@ pub(crate) struct About {
     pub(crate) principal: Option<Principal>,
 }
 
+type Key = (About, What);
+
 pub(crate) struct Notices {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
-    window: Mutex<Window>,
-}
-
-#[derive(Default)]
-struct Window {
-    // How many there were that are not written down yet.
-    held: HashMap<(About, What), u64>,
-    beyond: u64,
+    repeats: Mutex<Repeats<Key, ()>>,
+    /// Something is to be written down, at once or when a window is over.
+    began: Notify,
 }
 
 impl Notices {
@@ -56,7 +61,8 @@ impl Notices {
         Self {
             journal,
             clock,
-            window: Mutex::default(),
+            repeats: Mutex::new(Repeats::new(WINDOW, MAX_KINDS)),
+            began: Notify::new(),
         }
     }
 
@@ -66,39 +72,69 @@ impl Notices {
     /// When the journal fails.
     pub(crate) async fn note(&self, about: About, what: What) -> Result<(), JournalError> {
         let key = (about, what);
-        let is_first = self.window().count(&key, 0);
+        let is_first = self
+            .repeats()
+            .is_first(&key, Instant::now().into_std(), || ());
         if !is_first {
             return Ok(());
         }
-        let (about, what) = key;
-        let event = self.event(about, what, 1);
+        self.began.notify_one();
+        let event = self.event(key, 1);
         self.journal.record(vec![event]).await
     }
 
-    /// Counts a refusal that has no answer which could wait: written down within a second.
+    /// Counts a refusal that has no answer which could wait: the first is written down within
+    /// milliseconds.
     pub(crate) fn note_soon(&self, about: About, what: What) {
-        self.window().count(&(about, what), 1);
+        let now = Instant::now().into_std();
+        let counted = self.repeats().count((about, what), now, || ());
+        if counted != Counted::Again {
+            self.began.notify_one();
+        }
     }
 
-    /// Writes down what was counted, each second until cancelled and once more then.
+    /// Writes down what was counted until cancelled, and once more then.
     pub(crate) async fn run(&self, cancel: CancellationToken) {
-        let mut ticks = tokio::time::interval(WINDOW);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
-            self.flush().await;
+        while cancel.run_until_cancelled(self.due()).await.is_some() {
+            let begun = Instant::now();
+            let taken = self.repeats().take(begun.into_std());
+            self.write(taken).await;
+            // The disk is also what devices wait for: a flood of strangers does not keep it busy.
+            let rest = (begun.elapsed() * REST).min(LONGEST_REST);
+            cancel.run_until_cancelled(sleep(rest)).await;
         }
         self.flush().await;
     }
 
+    /// Waits until there is something to write.
+    async fn due(&self) {
+        let due = self.repeats().next_due().map(Instant::from_std);
+        match due {
+            None => self.began.notified().await,
+            Some(due) => {
+                if timeout_at(due, self.began.notified()).await.is_err() {
+                    return;
+                }
+            }
+        }
+        sleep(GATHER).await;
+    }
+
     async fn flush(&self) {
-        let window = std::mem::take(&mut *self.window());
-        let counted = window.held.into_iter().filter(|(_, count)| *count > 0);
-        let mut events: Vec<Event> = counted
-            .map(|((about, what), count)| self.event(about, what, count))
+        let taken = self.repeats().take_all();
+        self.write(taken).await;
+    }
+
+    async fn write(&self, taken: Taken<Key, ()>) {
+        let repeated = taken.repeated.into_iter();
+        let mut events: Vec<Event> = repeated
+            .map(|repeated| self.event(repeated.kind, repeated.count))
             .collect();
-        if window.beyond > 0 {
-            let reason = format!("{} more requests within a second", window.beyond);
-            let kind = EventKind::Refused { reason };
+        if taken.beyond > 0 {
+            let kind = EventKind::Refused {
+                reason: "more kinds of requests within a second than are told apart".to_owned(),
+                count: taken.beyond,
+            };
             events.push(Event::new(self.clock.now(), Door::DeviceHttps, kind));
         }
         if let Err(error) = self.journal.record(events).await {
@@ -106,11 +142,11 @@ impl Notices {
         }
     }
 
-    fn window(&self) -> std::sync::MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    fn repeats(&self) -> std::sync::MutexGuard<'_, Repeats<Key, ()>> {
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn event(&self, about: About, what: What, count: u64) -> Event {
+    fn event(&self, (about, what): Key, count: u64) -> Event {
         let kind = match what {
             What::Denied(action, reason) => EventKind::Denied {
                 action,
@@ -118,10 +154,7 @@ impl Notices {
                 reason,
                 count,
             },
-            What::Refused(reason) if count == 1 => EventKind::Refused { reason },
-            What::Refused(reason) => EventKind::Refused {
-                reason: format!("{reason} ({count} times within a second)"),
-            },
+            What::Refused(reason) => EventKind::Refused { reason, count },
             What::Exceeded(limit) => EventKind::LimitExceeded {
                 limit: limit.to_owned(),
                 count,
@@ -131,22 +164,6 @@ impl Notices {
         event.source = Some(about.source);
         event.principal = about.principal;
         event
-    }
-}
-
-impl Window {
-    /// Counts; `true` where it is the first of its kind in this window, which counts for `first`.
-    fn count(&mut self, key: &(About, What), first: u64) -> bool {
-        if let Some(count) = self.held.get_mut(key) {
-            *count += 1;
-            return false;
-        }
-        if self.held.len() >= MAX_KEYS {
-            self.beyond += 1;
-            return false;
-        }
-        self.held.insert(key.clone(), first);
-        true
     }
 }
 
@@ -192,5 +209,32 @@ mod tests {
             })
             .collect();
         assert_eq!(counts, [1, 999]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_nobody_waits_for_is_written_within_milliseconds() {
+        let kept = Arc::new(Kept::default());
+        let notices = Arc::new(Notices::new(kept.clone(), Arc::new(SystemClock)));
+        let cancel = CancellationToken::new();
+        let (runs, token) = (notices.clone(), cancel.clone());
+        let task = tokio::spawn(async move { runs.run(token).await });
+        let about = About {
+            source: IpAddr::from([192, 0, 2, 1]),
+            principal: None,
+        };
+        let what = What::Refused("tls handshake".to_owned());
+        let mut written = Vec::new();
+        for wait in [10, 800, 400] {
+            for _ in 0..3 {
+                notices.note_soon(about.clone(), what.clone());
+            }
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            written.push(kept.0.lock().expect("whole").len());
+        }
+        // The first three at once, the next six a second later.
+        assert_eq!(written, [1, 1, 2]);
+        cancel.cancel();
+        task.await.expect("ends");
+        assert_eq!(kept.0.lock().expect("whole").len(), 2);
     }
 }

@@ -1,19 +1,22 @@
-//! Refused attempts on the record: the first of a kind at once, those that follow within a few seconds
-//! as one entry with their number, so that a flood of them cannot flood the ledger.
+//! Refused attempts on the record: the first of a kind at once, those that follow within a second as one
+//! entry with their number, so that a flood of them cannot flood the ledger.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use palisade_core::{
-    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, Timestamp, port::Journal,
+    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, Repeated, Repeats, Taken,
+    Timestamp, port::Journal,
 };
+use tokio::time::Instant;
 
 use super::failures::network;
 
-const WINDOW_S: i64 = 10;
+/// How long equal attempts are one.
+const WINDOW: Duration = Duration::from_secs(1);
 /// Kinds that are told apart at a time; beyond that the rest are one kind.
 const MAX_KINDS: usize = 1_024;
 
@@ -34,18 +37,11 @@ pub(crate) enum Refusal {
     },
 }
 
-struct Kind {
-    since_s: i64,
-    /// The first target that was refused.
-    target: String,
-    /// Those that came after the one that was recorded at once.
-    more: u64,
-}
-
 pub(crate) struct Denials {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
-    kinds: Mutex<HashMap<Refusal, Kind>>,
+    /// With the first target that was refused.
+    repeats: Mutex<Repeats<Refusal, String>>,
 }
 
 impl Denials {
@@ -53,49 +49,44 @@ impl Denials {
         Self {
             journal,
             clock,
-            kinds: Mutex::new(HashMap::new()),
+            repeats: Mutex::new(Repeats::new(WINDOW, MAX_KINDS)),
         }
     }
 
     /// Notes a refusal on `target`; on disk when this returns, if it is the first of its kind.
     pub(crate) async fn note(&self, refusal: Refusal, target: &str) {
-        let now = self.clock.now();
-        if let Some(event) = self.count(refusal, target, now) {
+        let refusal = coarse(refusal);
+        let now = Instant::now().into_std();
+        let is_first = self.repeats().is_first(&refusal, now, || short(target));
+        if is_first {
+            let event = event(&refusal, &short(target), 1, self.clock.now());
             self.write(vec![event]).await;
         }
     }
 
-    fn count(&self, refusal: Refusal, target: &str, now: Timestamp) -> Option<Event> {
-        let refusal = coarse(refusal);
-        let mut kinds = self.lock();
-        if let Some(kind) = kinds.get_mut(&refusal) {
-            kind.more = kind.more.saturating_add(1);
-            return None;
-        }
-        if kinds.len() >= MAX_KINDS {
+    /// Records what was counted since; called now and then, and with `all` at the end.
+    pub(crate) async fn flush(&self, all: bool) {
+        let taken = {
+            let mut repeats = self.repeats();
+            match all {
+                true => repeats.take_all(),
+                false => repeats.take(Instant::now().into_std()),
+            }
+        };
+        let Taken { repeated, beyond } = taken;
+        let now = self.clock.now();
+        let told = repeated.into_iter().map(|repeated| {
+            let Repeated { kind, first, count } = repeated;
+            event(&kind, &first, count, now)
+        });
+        let mut events: Vec<Event> = told.collect();
+        if beyond > 0 {
             let others = Refusal::Unrecognised {
                 source: None,
                 why: "attempts of many kinds",
             };
-            kinds.entry(others).or_insert_with(|| opened(now, "")).more += 1;
-            return None;
+            events.push(event(&others, "", beyond, now));
         }
-        let event = event(&refusal, target, 1, now);
-        kinds.insert(refusal, opened(now, target));
-        Some(event)
-    }
-
-    /// Records what was counted since; called now and then, and with `all` at the end.
-    pub(crate) async fn flush(&self, all: bool) {
-        let now = self.clock.now();
-        let mut events = Vec::new();
-        self.lock().retain(|refusal, kind| {
-            let is_over = all || (now.as_second() - kind.since_s).abs() >= WINDOW_S;
-            if is_over && kind.more > 0 {
-                events.push(event(refusal, &kind.target, kind.more, now));
-            }
-            !is_over
-        });
         self.write(events).await;
     }
 
@@ -106,19 +97,16 @@ impl Denials {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Refusal, Kind>> {
-        self.kinds
+    fn repeats(&self) -> std::sync::MutexGuard<'_, Repeats<Refusal, String>> {
+        self.repeats
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
-fn opened(now: Timestamp, target: &str) -> Kind {
-    Kind {
-        since_s: now.as_second(),
-        target: target.chars().take(200).collect(),
-        more: 0,
-    }
+/// A target as far as the record has room for it.
+fn short(target: &str) -> String {
+    target.chars().take(200).collect()
 }
 
 fn coarse(refusal: Refusal) -> Refusal {
@@ -134,8 +122,8 @@ fn coarse(refusal: Refusal) -> Refusal {
 fn event(refusal: &Refusal, target: &str, count: u64, now: Timestamp) -> Event {
     let (source, kind) = match refusal {
         Refusal::Unrecognised { source, why } => {
-            let reason = format!("REST, {count} times: {why}");
-            (*source, EventKind::Refused { reason })
+            let reason = format!("REST: {why}");
+            (*source, EventKind::Refused { reason, count })
         }
         Refusal::Forbidden {
             caller,
@@ -146,7 +134,7 @@ fn event(refusal: &Refusal, target: &str, count: u64, now: Timestamp) -> Event {
             let act = AdministrativeAct {
                 actor: Actor::Token(caller.clone()),
                 act: act.clone(),
-                target: target.chars().take(200).collect(),
+                target: target.to_owned(),
                 reason: Some(format!("{why} ({count} times)")),
                 outcome: Outcome::Refused,
             };

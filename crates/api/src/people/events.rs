@@ -388,6 +388,7 @@ mod tests {
         for kind in [
             EventKind::Refused {
                 reason: String::new(),
+                count: 1,
             },
             EventKind::CrlIssued {
                 number: 1,

@@ -289,7 +289,7 @@ impl House {
     /// The reasons of all refusals so far, the newest last.
     pub async fn refusals(&self) -> Vec<String> {
         let reason = |event: Event| match event.kind {
-            EventKind::Refused { reason } => Some(reason),
+            EventKind::Refused { reason, .. } => Some(reason),
             EventKind::Denied { action, reason, .. } => Some(format!("{action}: {reason}")),
             EventKind::LimitExceeded { limit, .. } => Some(limit),
             _ => None,

@@ -52,7 +52,7 @@ async fn whoever_is_slow_at_the_handshake_or_at_connect_is_cut_off() {
     );
     house
         .event(|event| {
-            matches!(&event.kind, EventKind::Refused { reason } if reason.contains("too long"))
+            matches!(&event.kind, EventKind::Refused { reason, .. } if reason.contains("too long"))
         })
         .await;
 }

@@ -138,7 +138,7 @@ async fn a_source_address_has_a_rate_of_its_own() {
     assert_eq!(refused.recv().await, Got::Closed);
     house
         .event(|event| {
-            matches!(&event.kind, EventKind::Refused { reason } if reason.contains("too fast"))
+            matches!(&event.kind, EventKind::Refused { reason, .. } if reason.contains("too fast"))
         })
         .await;
     kept[0].hears_nothing().await;
