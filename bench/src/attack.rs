@@ -3,15 +3,12 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use tokio::{io::AsyncWriteExt, task::JoinSet};
+use tokio::{io::AsyncWriteExt, sync::watch, task::JoinSet};
 
 use crate::{
     broker::{Broker, Identity, topic},
@@ -37,8 +34,8 @@ pub struct Contained {
     pub times_ms: Vec<f64>,
     /// Attackers that were still served after [`PATIENCE`].
     pub missed: usize,
-    /// Healthy sessions that ended.
-    pub touched: u64,
+    /// Healthy sessions that ended, or whose ping at the end was not answered.
+    pub touched: usize,
 }
 
 /// An attacker that is served for so long was not contained.
@@ -52,7 +49,7 @@ const PINGREQ: [u8; 2] = [0xc0, 0];
 impl Attack {
     /// Runs the attack once. The first `healthy` publishers are healthy, those after them attack.
     pub async fn run(self, broker: &dyn Broker) -> Result<Contained> {
-        let touched = Arc::new(AtomicU64::new(0));
+        let over = watch::Sender::new(false);
         let mut crowd = JoinSet::new();
         let ids: Vec<usize> = (0..self.healthy).collect();
         for part in ids.chunks(64) {
@@ -62,7 +59,7 @@ impl Attack {
                 opening.spawn(open(broker.address(), identity, source_address(index)));
             }
             while let Some(client) = opening.join_next().await {
-                crowd.spawn(stay(client??, touched.clone()));
+                crowd.spawn(stay(client??, over.subscribe()));
             }
         }
         let (mut times_ms, mut missed) = (Vec::new(), 0);
@@ -82,8 +79,9 @@ impl Attack {
                 }
             }
         }
-        let touched = touched.load(Ordering::SeqCst);
-        crowd.abort_all();
+        over.send_replace(true);
+        let served = crowd.join_all().await.into_iter().filter(|served| *served);
+        let touched = self.healthy - served.count();
         ensure!(
             times_ms.len() + missed == self.attackers,
             "attacks were lost"
@@ -102,10 +100,30 @@ async fn open(address: SocketAddr, identity: Identity, source: SocketAddr) -> Re
         .with_context(|| format!("{} cannot connect", identity.client_id))
 }
 
-async fn stay(client: Client, touched: Arc<AtomicU64>) {
-    let (mut reader, _write) = client.split();
-    while reader.frames(|_| ()).await.unwrap_or(false) {}
-    touched.fetch_add(1, Ordering::SeqCst);
+/// Holds a session until it is over, and pings then; `true` where it is still served.
+async fn stay(client: Client, mut over: watch::Receiver<bool>) -> bool {
+    let (mut reader, mut write) = client.split();
+    loop {
+        tokio::select! {
+            open = reader.frames(|_| ()) => if !open.unwrap_or(false) {
+                return false;
+            },
+            _ = over.changed() => break,
+        }
+    }
+    let mut answered = false;
+    let ping = async {
+        write.write_all(&PINGREQ).await?;
+        write.flush().await?;
+        while !answered
+            && reader
+                .frames(|frame| answered |= frame == Frame::Other(13))
+                .await?
+        {}
+        anyhow::Ok(())
+    };
+    let _ = tokio::time::timeout(PATIENCE, ping).await;
+    answered
 }
 
 /// Publishes to another device's topic and pings after each, until nothing is answered. Gives the time from

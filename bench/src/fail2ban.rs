@@ -12,11 +12,12 @@ pub struct Fail2ban {
     _server: Server,
 }
 
+// The broker's denial names a client and no address; the line of its connection does, and is no failure.
 const FILTER: &str = "[Definition]\n\
-    prefregex = ^\\d+: <F-CONTENT>.+</F-CONTENT>$\n\
-    failregex = ^New client connected from <F-NOFAIL><ADDR></F-NOFAIL>:\\d+ as <F-MLFID>\\S+</F-MLFID> \\(\n\
+    prefregex = ^\\s*(?:\\d+)?: <F-CONTENT>.+</F-CONTENT>$\n\
+    failregex = ^New client connected from <ADDR>:\\d+ as <F-MLFID>\\S+</F-MLFID> <F-NOFAIL>\\(</F-NOFAIL>\n\
     \x20           ^Denied PUBLISH from <F-MLFID>\\S+</F-MLFID> \\(\n\
-    maxlines = 1\n";
+    datepattern = ^{EPOCH}\n";
 
 impl Fail2ban {
     /// Starts it over the log at `log`, in `dir`.
