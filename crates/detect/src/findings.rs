@@ -127,6 +127,9 @@ impl Book {
         if !is_state && self.is_full(now) {
             return Ok(Taken::Shed);
         }
+        if let Some(before) = self.open.remove(&key) {
+            self.close_to_joining(before).await?;
+        }
         let open = Open {
             record: new_record(alarm, device),
             told_at: None,
@@ -134,6 +137,12 @@ impl Book {
         };
         self.open.insert(key.clone(), open);
         self.tell(&key).await
+    }
+
+    /// What was seen before and comes again after the window is another finding.
+    async fn close_to_joining(&self, mut before: Open) -> Result<(), DetectError> {
+        before.end_by_itself();
+        Ok(self.parts.store.findings().put(&before.record).await?)
     }
 
     fn window(&self) -> SignedDuration {
@@ -223,11 +232,8 @@ impl Book {
         let has_ended = |open: &Open| now.duration_since(open.record.finding.last_seen) > window;
         let mut unwritten: Vec<FindingRecord> = Vec::new();
         for open in self.open.values_mut() {
-            // A rule is about an act: when it was not seen for that long, it is over. States and
-            // behaviours are cleared by whoever watches them.
-            if has_ended(open) && matches!(open.record.finding.detector, Detector::Rule(_)) {
-                open.record.state = FindingState::Cleared;
-                open.is_unwritten = true;
+            if has_ended(open) {
+                open.end_by_itself();
             }
             if open.is_unwritten {
                 unwritten.push(open.record.clone());
@@ -266,6 +272,15 @@ impl Open {
     fn key(&self) -> Key {
         let detector = self.record.finding.detector.to_string();
         (detector, self.record.subject.clone())
+    }
+
+    /// A rule is about an act: when it was not seen for long, it is over. States and behaviours are
+    /// cleared by whoever watches them.
+    fn end_by_itself(&mut self) {
+        if matches!(self.record.finding.detector, Detector::Rule(_)) {
+            self.record.state = FindingState::Cleared;
+            self.is_unwritten = true;
+        }
     }
 
     fn age(&self) -> (Timestamp, FindingId) {

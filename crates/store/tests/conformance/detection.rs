@@ -170,7 +170,7 @@ async fn what_is_in_force_leaves_out_what_is_old_and_what_a_person_declared_noth
         .await;
     assert!(done.expect("runs"));
     let found = findings.in_force(at(10), None, 10).await.expect("reads");
-    assert_eq!(found, [kept.clone()]);
+    assert_eq!(found, std::slice::from_ref(&kept));
     let after = Some(kept.finding.id);
     let found = findings.in_force(at(10), after, 10).await.expect("reads");
     assert!(found.is_empty());
@@ -265,7 +265,7 @@ async fn a_suppression_holds_until_it_ends_or_is_ended() {
     both.sort_by_key(|one| one.id);
     assert_eq!(detectors.suppressions(at(99)).await.expect("reads"), both);
     let left = detectors.suppressions(at(100)).await.expect("reads");
-    assert_eq!(left, [lasting.clone()]);
+    assert_eq!(left, std::slice::from_ref(&lasting));
     assert!(detectors.unsuppress(lasting.id).await.expect("runs"));
     assert!(!detectors.unsuppress(lasting.id).await.expect("runs"));
     assert!(

@@ -1,0 +1,8 @@
+//! Detection over a real store, bus and ledger, with a decision point that listens.
+
+#![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
+
+mod book;
+mod stream;
+mod trust;
+mod world;
