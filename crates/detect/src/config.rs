@@ -1,5 +1,7 @@
 //! What an installation says about detection.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// Detection: how it reads events and what it makes of them.
@@ -13,6 +15,9 @@ pub struct DetectConfig {
     pub join_window_s: u64,
     /// The most new findings a second, over all detectors; what is beyond is counted and not reported.
     pub max_findings_per_s: u32,
+    /// A folder of your own Sigma rules, besides those that are shipped; relative to the data directory.
+    /// It is read again when a file in it changes.
+    pub rules_dir: Option<PathBuf>,
 }
 
 impl Default for DetectConfig {
@@ -21,6 +26,7 @@ impl Default for DetectConfig {
             max_backlog: 200_000,
             join_window_s: 3_600,
             max_findings_per_s: 500,
+            rules_dir: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod evidence;
 mod findings;
+pub mod rules;
 mod signal;
 mod subject;
 mod suppress;

@@ -1,0 +1,211 @@
+//! Sigma, as `rsigma` reads and evaluates it. Nothing outside of here names that crate.
+
+mod check;
+mod correlation;
+mod event;
+mod read;
+mod set;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use palisade_core::Timestamp;
+use rsigma_eval::{CompiledRule, Engine, EvaluationResult, ResultBody};
+
+pub(crate) use read::MAX_FILE;
+
+use super::{
+    EngineStats, Family, FlatEvent, Rule, RuleEngine, RuleError, RuleFile, RuleMatch,
+    correlate::{Correlation, Windows},
+};
+
+/// The most matches that one event may make of rules that speak.
+const MAX_MATCHES: usize = 64;
+/// The most fields that a match names.
+const MAX_FIELDS: usize = 8;
+/// The most bytes of a field's value that a match names.
+const MAX_FIELD_TEXT: usize = 120;
+
+/// A set of rules, read and checked, ready to be evaluated.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    /// What detections were compiled to; `None` for correlations.
+    compiled: Vec<Option<Arc<CompiledRule>>>,
+    /// For each rule the correlations that it feeds: which, and at which place of their lists.
+    feeds: Vec<Vec<(usize, usize)>>,
+    correlations: Vec<Correlating>,
+}
+
+#[derive(Debug, Clone)]
+struct Correlating {
+    /// The place among the rules.
+    rule: usize,
+    /// What tells it from an earlier one of the same name.
+    fingerprint: u64,
+    correlation: Correlation,
+}
+
+impl RuleSet {
+    /// Reads rules. Own files come after shipped ones: a rule of theirs replaces the one that has its
+    /// UUID. `is_on` says of a rule's id whether it is switched on.
+    ///
+    /// # Errors
+    /// Says of the first rule that is wrong where, and what.
+    pub fn read(files: &[RuleFile], is_on: impl Fn(&str) -> bool) -> Result<Self, RuleError> {
+        set::read(files, is_on)
+    }
+
+    /// The rules, those that only serve correlations included.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// An engine that evaluates the set.
+    #[must_use]
+    pub fn engine(self: &Arc<Self>) -> SigmaEngine {
+        SigmaEngine::new(self.clone())
+    }
+}
+
+/// Evaluates a set of rules.
+pub struct SigmaEngine {
+    set: Arc<RuleSet>,
+    /// The rules of a family, and those that look at all.
+    families: HashMap<Family, Engine>,
+    all: Option<Engine>,
+    windows: Windows,
+    /// Rules that matched an event and were not looked at yet.
+    matched: VecDeque<RuleMatch>,
+    matches_lost: u64,
+}
+
+impl SigmaEngine {
+    fn new(set: Arc<RuleSet>) -> Self {
+        let mut of_family: HashMap<Option<Family>, Vec<CompiledRule>> = HashMap::new();
+        for (place, (rule, compiled)) in set.rules.iter().zip(&set.compiled).enumerate() {
+            let is_used = rule.is_told() || !set.feeds[place].is_empty();
+            if let (true, Some(compiled)) = (is_used, compiled) {
+                let mut compiled = CompiledRule::clone(compiled);
+                // A match is found again by its place; whatever else it would carry is in the set.
+                compiled.id = Some(place.to_string());
+                of_family.entry(rule.family).or_default().push(compiled);
+            }
+        }
+        let engine = |rules: Vec<CompiledRule>| {
+            let mut engine = Engine::new();
+            engine.extend_compiled_rules(rules);
+            engine
+        };
+        let all = of_family.remove(&None).map(engine);
+        let families = of_family
+            .into_iter()
+            .filter_map(|(family, rules)| Some((family?, engine(rules))))
+            .collect();
+        let correlations = set.correlations.iter().map(|one| {
+            let id = set.rules[one.rule].id.clone();
+            (id, one.fingerprint, one.correlation.clone())
+        });
+        Self {
+            windows: Windows::new(correlations.collect()),
+            set,
+            families,
+            all,
+            matched: VecDeque::new(),
+            matches_lost: 0,
+        }
+    }
+
+    /// The set that is evaluated.
+    #[must_use]
+    pub fn set(&self) -> &Arc<RuleSet> {
+        &self.set
+    }
+
+    /// Takes over what an engine counted in windows of correlations that did not change.
+    pub fn inherit(&mut self, old: &mut Self) {
+        self.windows.inherit(&mut old.windows);
+        self.matches_lost = old.matches_lost;
+    }
+
+    /// Tells of a match, and feeds it to the correlations that wait for it.
+    fn settle(
+        &mut self,
+        found: RuleMatch,
+        event: &FlatEvent<'_>,
+        now: Timestamp,
+        out: &mut Vec<RuleMatch>,
+    ) {
+        for (which, place) in &self.set.feeds[found.rule] {
+            let Some(correlated) = self.windows.feed(*which, *place, event, now) else {
+                continue;
+            };
+            self.matched.push_back(RuleMatch {
+                rule: self.set.correlations[*which].rule,
+                fields: Vec::new(),
+                correlation: Some(correlated),
+            });
+        }
+        if !self.set.rules[found.rule].is_told() {
+            return;
+        }
+        if out.len() < MAX_MATCHES {
+            out.push(found);
+        } else {
+            self.matches_lost += 1;
+        }
+    }
+}
+
+impl RuleEngine for SigmaEngine {
+    fn evaluate(&mut self, event: &FlatEvent<'_>, now: Timestamp, out: &mut Vec<RuleMatch>) {
+        let engines = self.families.get(&event.family).into_iter().chain(&self.all);
+        for engine in engines {
+            self.matched
+                .extend(engine.evaluate(event).into_iter().filter_map(to_match));
+        }
+        // Correlations may feed correlations. It ends: they are in no circle.
+        while let Some(found) = self.matched.pop_front() {
+            self.settle(found, event, now, out);
+        }
+    }
+
+    fn stats(&self) -> EngineStats {
+        EngineStats {
+            matches_lost: self.matches_lost,
+            ..self.windows.stats()
+        }
+    }
+}
+
+impl std::fmt::Debug for SigmaEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigmaEngine")
+            .field("rules", &self.set.rules.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn to_match(result: EvaluationResult) -> Option<RuleMatch> {
+    let rule = result.header.rule_id?.parse().ok()?;
+    let ResultBody::Detection(detection) = result.body else {
+        return None;
+    };
+    let fields = detection.matched_fields.into_iter().take(MAX_FIELDS);
+    let fields = fields.map(|field| {
+        let mut text = match field.value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        text.truncate(text.floor_char_boundary(MAX_FIELD_TEXT));
+        (field.field, text)
+    });
+    Some(RuleMatch {
+        rule,
+        fields: fields.collect(),
+        correlation: None,
+    })
+}
