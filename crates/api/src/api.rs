@@ -11,7 +11,7 @@ use std::{
 use axum::Router;
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
-use palisade_detect::Detect;
+use palisade_detect::{Detect, rules::Rules};
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -50,6 +50,8 @@ pub struct ApiParts {
     pub ledger: Arc<Ledger>,
     /// Detection.
     pub detect: Arc<Detect>,
+    /// Its rules.
+    pub rules: Arc<Rules>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// What renders the metrics of the process, if anything does.
@@ -280,6 +282,7 @@ fn people_parts(parts: ApiParts) -> PeopleParts {
         pdp: parts.pdp,
         ledger: parts.ledger,
         detect: parts.detect,
+        rules: parts.rules,
         gateway: parts.gateway,
         version: parts.version,
     }

@@ -48,7 +48,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, middleware};
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
-use palisade_detect::Detect;
+use palisade_detect::{Detect, rules::Rules};
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -93,6 +93,8 @@ pub struct PeopleParts {
     pub ledger: Arc<Ledger>,
     /// Detection.
     pub detect: Arc<Detect>,
+    /// Its rules.
+    pub rules: Arc<Rules>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// The version of the server.

@@ -16,7 +16,7 @@ use palisade_core::{
     DeviceId, Event, Grant, GrantActions, GrantId, GrantScope, Lifecycle, Product, ProductId,
     Segment, SegmentId, SystemClock, Timestamp, TokenId, TopicPattern, TrustDomain,
 };
-use palisade_detect::{Detect, DetectConfig, DetectParts};
+use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -332,6 +332,7 @@ async fn open(
         DetectConfig::default(),
     );
     let detect = Detect::open(detect, Vec::new()).await.expect("opens");
+    let rules = Rules::open(store.clone(), clock.clone(), None).await;
     let api = Api::open(ApiParts {
         config,
         store: store.clone(),
@@ -342,6 +343,7 @@ async fn open(
         pdp: pdp.clone(),
         ledger: ledger.clone(),
         detect,
+        rules: rules.expect("opens"),
         gateway: gateway.clone(),
         metrics: None,
         version: "test",

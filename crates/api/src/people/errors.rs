@@ -42,6 +42,7 @@ impl From<DetectError> for Problem {
         match error {
             DetectError::Store(error) => store_problem(error),
             DetectError::Journal(error) => error.into(),
+            DetectError::Rule(error) => Self::internal(&error),
             DetectError::Bus(error) => {
                 Self::unavailable("the stream of events cannot be read; try again", &error)
             }

@@ -15,7 +15,7 @@ use palisade_core::{
     Clock, Device, DeviceId, Event, EventKind, Labels, Lifecycle, ManualClock, Posture, Product,
     ProductId, SegmentId, Timestamp, TokenId, TrustDomain,
 };
-use palisade_detect::{Detect, DetectConfig, DetectParts};
+use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -117,6 +117,7 @@ impl House {
             DetectConfig::default(),
         );
         let detect = Detect::open(detect, Vec::new()).await.expect("opens");
+        let rules = Rules::open(store.clone(), clock.clone(), None).await;
         let api = Api::open(ApiParts {
             config,
             store: store.clone(),
@@ -127,6 +128,7 @@ impl House {
             pdp: pdp.clone(),
             ledger,
             detect,
+            rules: rules.expect("opens"),
             gateway: gateway.await.expect("opens"),
             metrics: Some(Arc::new(|| "process_up 1\n".to_owned())),
             version: "0.0.0-test",

@@ -103,6 +103,7 @@ async fn a_finding_is_shown_with_the_events_that_show_it() {
     let house = house().await;
     let kind = EventKind::Refused {
         reason: "nobody knows it".to_owned(),
+        count: 1,
     };
     let event = Event::new(Timestamp::UNIX_EPOCH, Door::Mqtt, kind);
     let named = vec![EventId::generate(), event.id];

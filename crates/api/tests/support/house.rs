@@ -27,7 +27,7 @@ use palisade_core::{
     SegmentId, Timestamp, TokenId, TrustDomain,
     port::{BoxFuture, Journal, JournalError},
 };
-use palisade_detect::{Detect, DetectConfig, DetectParts};
+use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -62,6 +62,7 @@ pub struct House {
     pub pdp: Arc<Pdp>,
     pub ledger: Arc<Ledger>,
     pub detect: Arc<Detect>,
+    pub rules: Arc<Rules>,
     gateway: Arc<Gateway>,
     bus: SharedBus,
     pub state: PeopleState,
@@ -112,6 +113,8 @@ pub async fn house() -> House {
         DetectConfig::default(),
     );
     let detect = Detect::open(detect, Vec::new()).await.expect("opens");
+    let rules = Rules::open(store.clone(), shared_clock.clone(), None).await;
+    let rules = rules.expect("opens");
     let state = PeopleState::new(PeopleParts {
         store: store.clone(),
         bus: bus.clone(),
@@ -121,6 +124,7 @@ pub async fn house() -> House {
         pdp: pdp.clone(),
         ledger: ledger.clone(),
         detect: detect.clone(),
+        rules: rules.clone(),
         gateway: gateway.clone(),
         version: "0.0.0-test",
     });
@@ -134,6 +138,7 @@ pub async fn house() -> House {
         pdp,
         ledger,
         detect,
+        rules,
         gateway,
         bus,
         state,
@@ -207,6 +212,7 @@ impl House {
             pdp: self.pdp.clone(),
             ledger: self.ledger.clone(),
             detect: self.detect.clone(),
+            rules: self.rules.clone(),
             gateway: self.gateway.clone(),
             version: "0.0.0-test",
         };

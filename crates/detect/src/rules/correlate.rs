@@ -151,9 +151,10 @@ impl Windows {
     /// Takes over what another one counted for correlations that did not change.
     pub(crate) fn inherit(&mut self, old: &mut Self) {
         for held in &mut self.held {
-            let same = old.held.iter_mut().find(|one| {
-                one.identity == held.identity && one.correlation == held.correlation
-            });
+            let same = old
+                .held
+                .iter_mut()
+                .find(|one| one.identity == held.identity && one.correlation == held.correlation);
             if let Some(same) = same {
                 held.groups = std::mem::take(&mut same.groups);
             }
@@ -188,7 +189,8 @@ impl Windows {
             true => at_ms,
             false => self.newest_ms.max(at_ms),
         };
-        let most = (MAX_GROUPS / self.held.len().max(1)).clamp(MIN_GROUPS_OF_ONE, MAX_GROUPS_OF_ONE);
+        let most =
+            (MAX_GROUPS / self.held.len().max(1)).clamp(MIN_GROUPS_OF_ONE, MAX_GROUPS_OF_ONE);
         let held = self.held.get_mut(correlation)?;
         let key = held.correlation.group(rule, event)?;
         let is_full = held.groups.len() >= most || self.entries >= MAX_ENTRIES;

@@ -227,7 +227,11 @@ impl Run {
         let mut reached = first;
         while reached < newest && !self.job.cancel.is_cancelled() {
             let all = EventFilter::default();
-            let stored = self.store.journal().events_after(reached, BATCH, &all).await?;
+            let stored = self
+                .store
+                .journal()
+                .events_after(reached, BATCH, &all)
+                .await?;
             let Some(last) = stored.last() else {
                 return Ok(());
             };

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use palisade_core::{
-    DeviceId, Event, EventId, Labels, Lifecycle, ProductId, SegmentId, Timestamp,
-};
+use palisade_core::{DeviceId, Event, EventId, Labels, Lifecycle, ProductId, SegmentId, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -12,9 +12,7 @@ macro_rules! shipped {
 }
 
 /// Each by its name. A test holds the list to what lies in the folder.
-const SHIPPED: &[(&str, &str)] = &shipped![
-    "mqtt-topic-scan",
-];
+const SHIPPED: &[(&str, &str)] = &shipped!["mqtt-topic-scan",];
 
 /// The files of rules that are part of Palisade.
 #[must_use]

@@ -162,7 +162,11 @@ impl SigmaEngine {
 
 impl RuleEngine for SigmaEngine {
     fn evaluate(&mut self, event: &FlatEvent<'_>, now: Timestamp, out: &mut Vec<RuleMatch>) {
-        let engines = self.families.get(&event.family).into_iter().chain(&self.all);
+        let engines = self
+            .families
+            .get(&event.family)
+            .into_iter()
+            .chain(&self.all);
         for engine in engines {
             self.matched
                 .extend(engine.evaluate(event).into_iter().filter_map(to_match));

@@ -68,9 +68,7 @@ impl Family {
     /// Reads the name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|family| family.as_str() == text)
+        Self::ALL.into_iter().find(|family| family.as_str() == text)
     }
 
     /// The family of an event.

@@ -148,7 +148,9 @@ pub(crate) fn subject(found: &RuleMatch, seen: &Seen<'_>) -> Subject {
 /// What was seen, in one sentence.
 fn detail(rule: &Rule, found: &RuleMatch) -> String {
     let list = |fields: &[(String, String)]| {
-        let fields = fields.iter().map(|(name, value)| format!("{name} is {value}"));
+        let fields = fields
+            .iter()
+            .map(|(name, value)| format!("{name} is {value}"));
         fields.collect::<Vec<_>>().join(", ")
     };
     let mut text = match &found.correlation {

@@ -11,7 +11,10 @@ use palisade_core::{
     Clock, SystemClock,
     port::{EvidenceListener, Journal},
 };
-use palisade_detect::{Detect, DetectParts};
+use palisade_detect::{
+    Detect, DetectParts, Watcher,
+    rules::{RuleWatcher, Rules},
+};
 use palisade_gateway::{Gateway, GatewayParts};
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -39,6 +42,7 @@ pub(crate) struct House {
     ground: Ground,
     pdp: Arc<Pdp>,
     detect: Arc<Detect>,
+    rules: Arc<Rules>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) api: Arc<Api>,
     metrics: Metrics,
@@ -78,7 +82,14 @@ impl Ground {
         })
     }
 
-    async fn detect(&self, config: &Config) -> Result<Arc<Detect>, Failure> {
+    async fn rules(&self, config: &Config, data: &DataDir) -> Result<Arc<Rules>, Failure> {
+        let own = config.detect.rules_dir.as_ref();
+        let own = own.map(|folder| data.path().join(folder));
+        let rules = Rules::open(self.store.clone(), self.clock.clone(), own).await;
+        rules.context("rules")
+    }
+
+    async fn detect(&self, config: &Config, rules: Arc<Rules>) -> Result<Arc<Detect>, Failure> {
         let parts = DetectParts::new(
             self.store.clone(),
             self.bus.clone(),
@@ -86,7 +97,9 @@ impl Ground {
             self.clock.clone(),
             config.detect.clone(),
         );
-        Detect::open(parts, Vec::new()).await.context("detection")
+        let watchers: Vec<Box<dyn Watcher>> =
+            vec![Box::new(RuleWatcher::new(rules, self.clock.clone()))];
+        Detect::open(parts, watchers).await.context("detection")
     }
 
     fn journal(&self) -> Arc<dyn Journal> {
@@ -104,7 +117,8 @@ impl House {
     pub(crate) async fn open(config: &Config, data: &DataDir) -> Result<Self, Failure> {
         let metrics = Metrics::install()?;
         let ground = Ground::open(config, data).await?;
-        let detect = ground.detect(config).await?;
+        let rules = ground.rules(config, data).await?;
+        let detect = ground.detect(config, rules.clone()).await?;
         let pdp = Pdp::open(
             ground.store.clone(),
             ground.bus.clone(),
@@ -136,6 +150,7 @@ impl House {
             pdp: pdp.clone(),
             ledger: ground.ledger.clone(),
             detect: detect.clone(),
+            rules: rules.clone(),
             gateway: gateway.clone(),
             metrics: Some(metrics.render()),
             version: env!("CARGO_PKG_VERSION"),
@@ -146,6 +161,7 @@ impl House {
             ground,
             pdp,
             detect,
+            rules,
             gateway,
             api,
             metrics,
@@ -162,6 +178,8 @@ impl House {
         tasks.spawn("policy decision point", never_fails(pdp));
         let detect = self.detect.clone().run(cancel.clone());
         tasks.spawn("detection", never_fails(detect));
+        let rules = self.rules.clone().run(cancel.clone());
+        tasks.spawn("rules", never_fails(rules));
         let metrics = self.metrics.clone().run(cancel);
         tasks.spawn("metrics recorder", never_fails(metrics));
         tasks
@@ -222,11 +240,12 @@ and give the token when you are asked. Then make a product and a token for its f
             ground,
             pdp,
             detect,
+            rules,
             gateway,
             api,
             ..
         } = self;
-        drop((api, gateway, pdp, detect));
+        drop((api, gateway, pdp, detect, rules));
         ground.close().await;
     }
 }

@@ -56,7 +56,10 @@ fn an_event_counts_as_often_as_it_stands_for() {
     let last = denied("cam-1", 30, 8);
     let found = feed(&mut windows, 0, &last, 30).expect("it is enough");
     assert_eq!(found.value, 20);
-    assert_eq!(found.group, [("principal.id".to_owned(), "cam-1".to_owned())]);
+    assert_eq!(
+        found.group,
+        [("principal.id".to_owned(), "cam-1".to_owned())]
+    );
     assert_eq!(found.evidence.last(), Some(&last.id));
     assert_eq!(found.evidence.len(), 2);
 }
@@ -65,7 +68,10 @@ fn an_event_counts_as_often_as_it_stands_for() {
 fn what_left_the_window_is_not_counted() {
     let mut windows = windows(correlation(Counts::Events, 1, 3));
     for second in [0, 40, 61, 101, 162] {
-        assert_eq!(feed(&mut windows, 0, &denied("cam-1", second, 1), second), None);
+        assert_eq!(
+            feed(&mut windows, 0, &denied("cam-1", second, 1), second),
+            None
+        );
     }
     assert!(feed(&mut windows, 0, &denied("cam-1", 163, 1), 163).is_none());
     assert!(feed(&mut windows, 0, &denied("cam-1", 164, 1), 164).is_some());
@@ -105,7 +111,10 @@ fn an_event_from_the_future_counts_as_now() {
 fn different_values_are_counted_once_each() {
     let mut windows = windows(correlation(Counts::Values(vec!["resource".into()]), 1, 3));
     for second in [0, 0, 0, 1, 1] {
-        assert_eq!(feed(&mut windows, 0, &denied("cam-1", second, 9), second), None);
+        assert_eq!(
+            feed(&mut windows, 0, &denied("cam-1", second, 9), second),
+            None
+        );
     }
     let found = feed(&mut windows, 0, &denied("cam-1", 2, 1), 2).expect("three values");
     assert_eq!(found.value, 3);
@@ -115,7 +124,10 @@ fn different_values_are_counted_once_each() {
 fn rules_in_order_match_in_that_order_alone() {
     let mut windows = windows(correlation(Counts::RulesInOrder, 3, 3));
     for (rule, second) in [(2, 0), (1, 1), (0, 2), (2, 3)] {
-        assert_eq!(feed(&mut windows, rule, &denied("cam-1", second, 1), second), None);
+        assert_eq!(
+            feed(&mut windows, rule, &denied("cam-1", second, 1), second),
+            None
+        );
     }
     assert_eq!(feed(&mut windows, 1, &denied("cam-1", 4, 1), 4), None);
     assert!(feed(&mut windows, 2, &denied("cam-1", 5, 1), 5).is_some());
@@ -154,7 +166,12 @@ fn groups_are_bounded_and_it_is_counted_when_one_is_lost() {
     let most = MAX_GROUPS_OF_ONE as i64;
     for number in 0..most + 500 {
         let device = format!("cam-{number}");
-        feed(&mut windows, 0, &denied(&device, number / 1_000, 1), number / 1_000);
+        feed(
+            &mut windows,
+            0,
+            &denied(&device, number / 1_000, 1),
+            number / 1_000,
+        );
     }
     let stats = windows.stats();
     assert!(stats.groups <= MAX_GROUPS_OF_ONE as u64, "{stats:?}");

@@ -67,7 +67,11 @@ impl Window {
             false => self.newest_ms.max(at_ms),
         };
         let since = self.newest_ms - correlation.window_ms;
-        while self.entries.front().is_some_and(|entry| entry.at_ms < since) {
+        while self
+            .entries
+            .front()
+            .is_some_and(|entry| entry.at_ms < since)
+        {
             self.entries.pop_front();
         }
         let entry = |what| Entry {

@@ -67,6 +67,10 @@ pub(super) fn read(file: &RuleFile) -> Result<Vec<Draft>, RuleError> {
         );
         return Err(RuleError::new(&file.name, 1, reason));
     }
+    if !is_name(file.stem()) {
+        let reason = "a rule is called as its file: name it with letters, digits, '.', '_' and '-'";
+        return Err(RuleError::new(&file.name, 1, reason));
+    }
     let documents = documents(file);
     let drafts: Vec<Draft> = documents
         .iter()
@@ -77,6 +81,13 @@ pub(super) fn read(file: &RuleFile) -> Result<Vec<Draft>, RuleError> {
         true => Err(RuleError::new(&file.name, 1, "there is no rule in it")),
         false => Ok(drafts),
     }
+}
+
+fn is_name(stem: &str) -> bool {
+    let inner = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    stem.len() <= 100
+        && stem.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && stem.chars().all(inner)
 }
 
 /// A file's documents: what stands between lines of `---`.
@@ -152,7 +163,8 @@ impl Document<'_> {
         if self.text.lines().any(|line| line.starts_with("action:")) {
             return Err(self.near("action:", "collections (`action:`) are not read"));
         }
-        let parsed = parse_sigma_yaml(self.text).map_err(|error| self.parse_error(&error.to_string()))?;
+        let parsed =
+            parse_sigma_yaml(self.text).map_err(|error| self.parse_error(&error.to_string()))?;
         if let Some(error) = parsed.errors.first() {
             return Err(self.parse_error(error));
         }

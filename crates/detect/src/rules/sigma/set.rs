@@ -215,7 +215,10 @@ fn refuse_circles(set: &RuleSet, refers: &[Vec<usize>]) -> Result<(), RuleError>
     }
     let first = left.iter().min().copied().unwrap_or_default();
     let rule = &set.rules[first];
-    let reason = format!("the correlation {:?} is, by way of others, about itself", rule.title);
+    let reason = format!(
+        "the correlation {:?} is, by way of others, about itself",
+        rule.title
+    );
     Err(RuleError::new(&rule.file, rule.line, reason))
 }
 
