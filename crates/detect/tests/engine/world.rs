@@ -37,7 +37,7 @@ impl Watcher for Parrot {
     }
 
     fn observe(&mut self, seen: &Seen<'_>, out: &mut Vec<Signal>) {
-        let EventKind::Refused { reason } = &seen.event.kind else {
+        let EventKind::Refused { reason, .. } = &seen.event.kind else {
             return;
         };
         let (subject, at) = (Subject::of(seen.event), seen.event.time);
@@ -187,6 +187,7 @@ impl World {
         let event = || {
             let kind = EventKind::Refused {
                 reason: what.to_owned(),
+                count: 1,
             };
             Event::new(self.clock.now(), Door::Mqtt, kind).about(device.clone())
         };
