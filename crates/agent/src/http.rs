@@ -136,7 +136,7 @@ async fn exchange(
     };
     let request = to_http(endpoint, request).map_err(|error| failed(&error))?;
     let name = endpoint.server_name()?;
-    let stream = link::connect(endpoint, name, tls).await;
+    let stream = link::connect(endpoint, name, tls, None).await;
     let stream = stream.map_err(|source| HttpError::Connect {
         endpoint: endpoint.clone(),
         source,

@@ -1,6 +1,6 @@
 //! How an agent behaves.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 
@@ -15,6 +15,8 @@ pub struct AgentOptions {
     pub gateway: Endpoint,
     /// The device HTTPS door, for renewal and reports; without one there are none.
     pub devices: Option<Endpoint>,
+    /// The local address to connect to the gateway from; the system chooses unless said otherwise.
+    pub source: Option<IpAddr>,
     /// What follows the device id and a colon in the client identifier, for a second connection of the same
     /// device. None unless said otherwise.
     pub client_suffix: Option<String>,
@@ -55,6 +57,7 @@ impl AgentOptions {
         Self {
             gateway,
             devices: None,
+            source: None,
             client_suffix: None,
             keep_alive: Duration::from_secs(60),
             session_expiry: Duration::from_secs(24 * 3600),

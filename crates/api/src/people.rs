@@ -13,6 +13,7 @@ mod detect;
 mod device_state;
 mod devices;
 mod document;
+mod drills;
 mod errors;
 mod events;
 mod explain;
@@ -221,6 +222,7 @@ fn routes() -> Routes {
         .and(shadow::routes())
         .and(explain::routes())
         .and(messages::routes())
+        .and(drills::routes())
         .and(events::routes())
         .and(findings::routes())
         .and(suppressions::routes())

@@ -208,6 +208,10 @@ ulid_id!(
     SuppressionId
 );
 ulid_id!(
+    /// A scenario of a drill that was run.
+    DrillId
+);
+ulid_id!(
     /// A case.
     CaseId
 );

@@ -17,6 +17,7 @@ use crate::{
     config::ConfigCommand,
     demo::DemoArgs,
     doctor::DoctorCommand,
+    drill::DrillCommand,
     failure::Failure,
     init::InitCommand,
     keys::KeysCommand,
@@ -99,6 +100,7 @@ enum Command {
     Finding(Noun<FindingCommand>),
     /// Suppressions: what is known and not to be reported
     Suppression(Noun<SuppressionCommand>),
+    Drill(DrillCommand),
     /// Messages to devices
     Message(Noun<MessageCommand>),
     /// MQTT sessions
@@ -143,6 +145,7 @@ impl Cli {
             Command::Events(verb) => verb.run(output).map(crate::done),
             Command::Finding(noun) => noun.run(output).map(crate::done),
             Command::Suppression(noun) => noun.run(output).map(crate::done),
+            Command::Drill(command) => command.run(output),
             Command::Message(noun) => noun.run(output).map(crate::done),
             Command::Session(noun) => noun.run(output).map(crate::done),
             Command::Completions { shell } => completions(shell, &output).map(crate::done),

@@ -81,11 +81,12 @@ impl<C: Args + Act> Verb<C> {
 pub(crate) struct Session {
     pub(crate) output: Output,
     client: Client,
+    root_pem: String,
 }
 
 impl Session {
     /// Opens a session from flags, environment and what `palisade login` noted.
-    fn open(connection: &ConnectionArgs, output: Output) -> Result<Self, Failure> {
+    pub(crate) fn open(connection: &ConnectionArgs, output: Output) -> Result<Self, Failure> {
         let profile = Profile::read()?.unwrap_or_default();
         let ca = match &connection.ca {
             Some(file) => Some(std::fs::read_to_string(file).context(file.display())?),
@@ -104,7 +105,20 @@ impl Session {
         Ok(Self {
             output,
             client: Client::new(&server, &ca, Some(token))?,
+            root_pem: ca,
         })
+    }
+
+    /// The server's root certificates, as PEM.
+    pub(crate) fn root_pem(&self) -> &str {
+        &self.root_pem
+    }
+
+    /// The name of the server's host.
+    pub(crate) fn host(&self) -> Result<String, Failure> {
+        let uri: ureq::http::Uri = self.client.server.parse()?;
+        let host = uri.host().map(str::to_owned);
+        host.ok_or_else(|| Failure::usage(format!("{} names no host", self.client.server)))
     }
 
     pub(crate) fn get(&self, path: String) -> Call<'_> {

@@ -56,7 +56,10 @@ pub(crate) struct PageArgs {
 impl PageArgs {
     /// Reads a list page by page, until there is no more or there are enough. `call` makes the request
     /// anew for each page.
-    fn read<'a>(&self, call: impl Fn() -> Call<'a>) -> Result<serde_json::Value, Failure> {
+    pub(crate) fn read<'a>(
+        &self,
+        call: impl Fn() -> Call<'a>,
+    ) -> Result<serde_json::Value, Failure> {
         let mut items = Vec::new();
         let mut after = self.after.clone();
         loop {

@@ -9,6 +9,7 @@ mod config;
 mod data;
 mod demo;
 mod doctor;
+mod drill;
 mod failure;
 mod init;
 mod keys;

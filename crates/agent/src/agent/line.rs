@@ -61,7 +61,7 @@ impl Line {
     ) -> Result<(Self, ConnectAck), Refusal> {
         let name = gateway.server_name();
         let name = name.map_err(|error| Cause::Network(error.to_string()))?;
-        let stream = link::connect(gateway, name, identity.tls()).await;
+        let stream = link::connect(gateway, name, identity.tls(), options.source).await;
         let stream = stream.map_err(|error| cause_of(&error))?;
         let group = stream.get_ref().1.negotiated_key_exchange_group();
         let key_exchange = group.map(|group| format!("{:?}", group.name()));

@@ -118,6 +118,13 @@ string_schema!(
     "01JZX3R5W8Q2M4N6P7T9V0A1BC"
 );
 string_schema!(
+    DrillId,
+    "A scenario of a drill that was run (ULID).",
+    ULID,
+    (26, 26),
+    "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
     SuppressionId,
     "A suppression (ULID).",
     ULID,
