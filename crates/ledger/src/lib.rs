@@ -10,6 +10,6 @@ mod verify;
 mod writer;
 
 pub use chain::{Hash, Tree};
-pub use ocsf::ocsf;
+pub use ocsf::{ocsf, severity};
 pub use verify::{Fault, Verification};
 pub use writer::{Ledger, LedgerError};

@@ -1,88 +1,239 @@
-//! Events in the shape of the Open Cybersecurity Schema Framework (OCSF 1.3), which every SIEM reads.
+//! Events in the shape of the Open Cybersecurity Schema Framework (OCSF 1.3), which every SIEM reads. Each
+//! kind of event has its class there, with all that the class requires; what OCSF has no place for is kept
+//! whole under `unmapped`.
 
-use palisade_core::{ActionState, Actor, AdministrativeAct, Event, EventKind, Outcome, Severity};
+mod class;
+mod finding;
+mod fleet;
+mod traffic;
+
+use palisade_core::{Actor, Door, Event, EventKind, Principal, Severity};
 use serde_json::{Map, Value, json};
 
-struct Class {
-    uid: u32,
-    category: u32,
-    activity: u32,
-    severity: u32,
-    success: bool,
-    message: String,
-}
+use class::{Activity, Class};
 
-const AUTHENTICATION: u32 = 3002;
-const AUTHORIZE_SESSION: u32 = 3003;
-const ENTITY_MANAGEMENT: u32 = 3004;
-const NETWORK_ACTIVITY: u32 = 4001;
-const API_ACTIVITY: u32 = 6003;
-const DETECTION_FINDING: u32 = 2004;
-const INFORMATIONAL: u32 = 1;
-const LOW: u32 = 2;
-const MEDIUM: u32 = 3;
-const HIGH: u32 = 4;
-const CRITICAL: u32 = 5;
+/// The version of the schema.
+const VERSION: &str = "1.3.0";
+
+/// How much it matters, as `severity_id` and `severity` have it.
+const INFORMATIONAL: Severity = Severity::Informational;
+const LOW: Severity = Severity::Low;
+const MEDIUM: Severity = Severity::Medium;
+const HIGH: Severity = Severity::High;
 
 /// The OCSF form of an event.
 #[must_use]
 pub fn ocsf(event: &Event) -> Value {
-    let class = classify(&event.kind);
-    let mut record = Map::new();
-    let mut put = |name: &str, value: Value| {
-        record.insert(name.to_owned(), value);
-    };
-    put("class_uid", json!(class.uid));
-    put("category_uid", json!(class.category));
-    put("activity_id", json!(class.activity));
-    put(
-        "type_uid",
-        json!(u64::from(class.uid) * 100 + u64::from(class.activity)),
-    );
-    put("severity_id", json!(class.severity));
-    put("status_id", json!(if class.success { 1 } else { 2 }));
-    put(
-        "status",
-        json!(if class.success { "Success" } else { "Failure" }),
-    );
-    put("time", json!(event.time.as_millisecond()));
-    put("message", json!(class.message));
-    put(
-        "metadata",
-        json!({
-            "version": "1.3.0",
-            "uid": event.id.to_string(),
-            "product": { "name": "Palisade", "vendor_name": "Palisade",
-                         "version": env!("CARGO_PKG_VERSION") },
-        }),
-    );
-    if let Some(principal) = &event.principal {
-        put(
-            "actor",
-            json!({ "user": { "uid": principal.to_string(), "name": principal.id() } }),
-        );
-        if let Some(device) = principal.device() {
-            // 7 is "IOT" in OCSF's device types.
-            put(
-                "device",
-                json!({ "uid": device.as_str(), "name": device.as_str(), "type_id": 7 }),
-            );
+    let mut record = describe(event);
+    // What OCSF has no field for is kept whole.
+    let kind = serde_json::to_value(&event.kind).unwrap_or(Value::Null);
+    record.put("unmapped", kind);
+    record.finish(event)
+}
+
+/// How severe an event is, on the scale of findings: what an export that asks for a least severity goes by.
+#[must_use]
+pub fn severity(event: &Event) -> Severity {
+    describe(event).severity
+}
+
+fn describe(event: &Event) -> Record {
+    match &event.kind {
+        EventKind::Admitted { .. }
+        | EventKind::Refused { .. }
+        | EventKind::Disconnected { .. }
+        | EventKind::Denied { .. }
+        | EventKind::Subscribed { .. }
+        | EventKind::LimitExceeded { .. }
+        | EventKind::PublishStatistics { .. } => traffic::describe(event),
+        EventKind::Registered { .. }
+        | EventKind::Enrolled { .. }
+        | EventKind::Renewed { .. }
+        | EventKind::CertificateRevoked { .. }
+        | EventKind::CrlIssued { .. }
+        | EventKind::PostureChanged { .. }
+        | EventKind::AgentReport { .. } => fleet::describe(event),
+        EventKind::Administrative(act) => fleet::administrative(event, act),
+        EventKind::Found(found) => finding::found(event, found),
+        EventKind::Responded(response) => finding::responded(response),
+    }
+}
+
+/// A record that is being put together.
+struct Record {
+    class: Class,
+    activity: Activity,
+    severity: Severity,
+    status: Status,
+    message: String,
+    /// Profiles of the schema from which it has attributes.
+    profiles: Vec<&'static str>,
+    fields: Map<String, Value>,
+}
+
+/// `status_id` and `status`.
+#[derive(Debug, Clone, Copy)]
+struct Status(u32, &'static str);
+
+const SUCCESS: Status = Status(1, "Success");
+const FAILURE: Status = Status(2, "Failure");
+
+impl Record {
+    fn new(class: Class, activity: Activity, message: String) -> Self {
+        Self {
+            class,
+            activity,
+            severity: INFORMATIONAL,
+            status: SUCCESS,
+            message,
+            profiles: Vec::new(),
+            fields: Map::new(),
         }
     }
-    if let EventKind::Administrative(act) = &event.kind {
-        put("actor", json!({ "user": { "name": actor(&act.actor) } }));
-        put("api", json!({ "operation": act.act }));
-        put("resources", json!([{ "name": act.target }]));
+
+    fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
     }
+
+    fn status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    fn with(mut self, name: &str, value: Value) -> Self {
+        self.put(name, value);
+        self
+    }
+
+    fn put(&mut self, name: &str, value: Value) {
+        if !value.is_null() {
+            self.fields.insert(name.to_owned(), value);
+        }
+    }
+
+    /// About a device, in a class to which the schema adds it by a profile.
+    fn with_device(mut self, event: &Event) -> Self {
+        if let Some(device) = device(event) {
+            self.put("device", device);
+            self.profiles.push("host");
+        }
+        self
+    }
+
+    /// A control said no.
+    fn denied(mut self) -> Self {
+        self.profiles.push("security_control");
+        self.with("action_id", json!(2))
+            .with("action", json!("Denied"))
+            .with("disposition_id", json!(2))
+            .with("disposition", json!("Blocked"))
+    }
+
+    fn finish(self, event: &Event) -> Value {
+        let Class {
+            uid,
+            name,
+            category,
+            category_name,
+        } = self.class;
+        let Activity(activity, activity_name) = self.activity;
+        let (severity_id, severity) = severity_of(self.severity);
+        let mut metadata = json!({
+            "version": VERSION,
+            "uid": event.id.to_string(),
+            "log_name": "events",
+            "event_code": event.kind.name(),
+            "product": {
+                "name": "Palisade",
+                "vendor_name": "Palisade",
+                "version": env!("CARGO_PKG_VERSION"),
+            },
+        });
+        if !self.profiles.is_empty() {
+            metadata["profiles"] = json!(self.profiles);
+        }
+        let mut record = self.fields;
+        let common = json!({
+            "class_uid": uid,
+            "class_name": name,
+            "category_uid": category,
+            "category_name": category_name,
+            "activity_id": activity,
+            "activity_name": activity_name,
+            "type_uid": u64::from(uid) * 100 + u64::from(activity),
+            "type_name": format!("{name}: {activity_name}"),
+            "severity_id": severity_id,
+            "severity": severity,
+            "status_id": self.status.0,
+            "status": self.status.1,
+            "time": event.time.as_millisecond(),
+            "message": self.message,
+            "metadata": metadata,
+        });
+        if let Value::Object(common) = common {
+            record.extend(common);
+        }
+        Value::Object(record)
+    }
+}
+
+fn severity_of(severity: Severity) -> (u32, &'static str) {
+    match severity {
+        Severity::Informational => (1, "Informational"),
+        Severity::Low => (2, "Low"),
+        Severity::Medium => (3, "Medium"),
+        Severity::High => (4, "High"),
+        Severity::Critical => (5, "Critical"),
+    }
+}
+
+/// The principal as a user; `unknown` where there is none, as the schema requires one.
+fn user(event: &Event) -> Value {
+    match &event.principal {
+        // 3 is "System": no person is behind it.
+        Some(principal) => json!({
+            "uid": principal.to_string(),
+            "name": principal.id(),
+            "type_id": 3,
+            "type": "System",
+        }),
+        None => json!({ "name": "unknown", "type_id": 0, "type": "Unknown" }),
+    }
+}
+
+/// The device that it is about, if it is about one; 7 is "IOT" in OCSF's device types.
+fn device(event: &Event) -> Option<Value> {
+    let id = event.principal.as_ref().and_then(Principal::device)?;
+    let mut device = json!({
+        "uid": id.as_str(),
+        "name": id.as_str(),
+        "type_id": 7,
+        "type": "IOT",
+    });
     if let Some(source) = event.source {
-        put("src_endpoint", json!({ "ip": source.to_string() }));
+        device["ip"] = json!(source.to_string());
     }
-    // What OCSF has no field for is kept whole.
-    put(
-        "unmapped",
-        serde_json::to_value(&event.kind).unwrap_or(Value::Null),
-    );
-    Value::Object(record)
+    Some(device)
+}
+
+/// From where it came: the address, or else the principal by its name.
+fn source(event: &Event) -> Value {
+    match (&event.source, &event.principal) {
+        (Some(source), _) => json!({ "ip": source.to_string() }),
+        (None, Some(principal)) => json!({ "name": principal.to_string() }),
+        (None, None) => json!({ "svc_name": service(event.door) }),
+    }
+}
+
+/// The part of us that it reached.
+fn service(door: Door) -> &'static str {
+    match door {
+        Door::Mqtt => "palisade-mqtt",
+        Door::DeviceHttps => "palisade-devices",
+        Door::Rest => "palisade-rest",
+        Door::Internal => "palisade",
+    }
 }
 
 fn actor(actor: &Actor) -> String {
@@ -93,180 +244,12 @@ fn actor(actor: &Actor) -> String {
     }
 }
 
-fn class(uid: u32, activity: u32, severity: u32, success: bool, message: String) -> Class {
-    Class {
-        uid,
-        category: uid / 1000,
-        activity,
-        severity,
-        success,
-        message,
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
     }
 }
 
-fn classify(kind: &EventKind) -> Class {
-    match kind {
-        EventKind::Admitted {
-            client_id,
-            protocol,
-            ..
-        } => class(
-            AUTHENTICATION,
-            1,
-            INFORMATIONAL,
-            true,
-            format!("{client_id} opened a session over {protocol}"),
-        ),
-        EventKind::Refused { reason, count } => {
-            let message = match count {
-                1 => reason.clone(),
-                count => format!("{reason} ({count} times)"),
-            };
-            class(AUTHENTICATION, 1, LOW, false, message)
-        }
-        EventKind::Disconnected { client_id, end, .. } => class(
-            AUTHENTICATION,
-            2,
-            INFORMATIONAL,
-            true,
-            format!("the session of {client_id} ended: {end:?}"),
-        ),
-        EventKind::Denied {
-            action,
-            resource,
-            reason,
-            count,
-        } => class(
-            AUTHORIZE_SESSION,
-            99,
-            LOW,
-            false,
-            format!("{action} {resource} was denied {count} times: {reason}"),
-        ),
-        EventKind::LimitExceeded { limit, count } => class(
-            NETWORK_ACTIVITY,
-            5,
-            MEDIUM,
-            false,
-            format!("limit {limit} was exceeded {count} times"),
-        ),
-        EventKind::Subscribed { filter } => class(
-            API_ACTIVITY,
-            1,
-            INFORMATIONAL,
-            true,
-            format!("subscribed to {filter}"),
-        ),
-        EventKind::Found(finding) => class(
-            DETECTION_FINDING,
-            if finding.count > 1 { 2 } else { 1 },
-            severity(finding.severity),
-            true,
-            format!("{}: {}", finding.title, finding.detail),
-        ),
-        EventKind::Responded(response) => class(
-            DETECTION_FINDING,
-            2,
-            INFORMATIONAL,
-            response.state != ActionState::Failed,
-            format!(
-                "{} on {}: {:?}: {}",
-                response.action, response.target, response.state, response.reason
-            ),
-        ),
-        EventKind::PublishStatistics {
-            messages, bytes, ..
-        } => class(
-            NETWORK_ACTIVITY,
-            6,
-            INFORMATIONAL,
-            true,
-            format!("published {messages} messages, {bytes} bytes"),
-        ),
-        EventKind::Registered { count } => class(
-            ENTITY_MANAGEMENT,
-            1,
-            INFORMATIONAL,
-            true,
-            format!("{count} registered"),
-        ),
-        EventKind::Enrolled { serial, .. } => class(
-            ENTITY_MANAGEMENT,
-            1,
-            INFORMATIONAL,
-            true,
-            format!("certificate {serial} was issued"),
-        ),
-        EventKind::Renewed { serial, previous } => class(
-            ENTITY_MANAGEMENT,
-            3,
-            INFORMATIONAL,
-            true,
-            format!("certificate {previous} was renewed as {serial}"),
-        ),
-        EventKind::CertificateRevoked { serial, reason } => class(
-            ENTITY_MANAGEMENT,
-            4,
-            MEDIUM,
-            true,
-            format!("certificate {serial} was revoked: {reason}"),
-        ),
-        EventKind::CrlIssued { number, entries } => class(
-            ENTITY_MANAGEMENT,
-            3,
-            INFORMATIONAL,
-            true,
-            format!("CRL {number} was issued with {entries} entries"),
-        ),
-        EventKind::PostureChanged {
-            lifecycle,
-            trust,
-            reason,
-            ..
-        } => class(
-            DETECTION_FINDING,
-            1,
-            HIGH,
-            true,
-            format!("now {lifecycle}, trust {}: {reason}", trust.value()),
-        ),
-        EventKind::AgentReport { version, .. } => class(
-            ENTITY_MANAGEMENT,
-            2,
-            INFORMATIONAL,
-            true,
-            format!("agent {version} reported"),
-        ),
-        EventKind::Administrative(act) => administrative(act),
-    }
-}
-
-fn severity(severity: Severity) -> u32 {
-    match severity {
-        Severity::Informational => INFORMATIONAL,
-        Severity::Low => LOW,
-        Severity::Medium => MEDIUM,
-        Severity::High => HIGH,
-        Severity::Critical => CRITICAL,
-    }
-}
-
-fn administrative(act: &AdministrativeAct) -> Class {
-    let verb = act.act.rsplit_once('.').map_or("", |(_, verb)| verb);
-    let activity = match verb {
-        "create" | "register" | "import" | "add" => 1,
-        "read" | "list" | "export" => 2,
-        "delete" | "remove" | "revoke" | "retire" => 4,
-        _ => 3,
-    };
-    let success = act.outcome == Outcome::Done;
-    let severity = if success { INFORMATIONAL } else { LOW };
-    let message = format!(
-        "{} {} by {}: {:?}",
-        act.act,
-        act.target,
-        actor(&act.actor),
-        act.outcome
-    );
-    class(API_ACTIVITY, activity, severity, success, message)
-}
+#[cfg(test)]
+mod tests;
