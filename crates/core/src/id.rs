@@ -6,6 +6,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::Timestamp;
+
 /// Why a text is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -195,6 +197,22 @@ ulid_id!(
     /// An event.
     EventId
 );
+
+impl EventId {
+    /// The name that comes first of all that events made in this millisecond, or later, can have.
+    #[must_use]
+    pub fn least_of(moment: Timestamp) -> Self {
+        let ms = u64::try_from(moment.as_millisecond()).unwrap_or(0);
+        Self(Ulid::from_parts(ms, 0))
+    }
+
+    /// When the event was made, to the millisecond.
+    #[must_use]
+    pub fn made_at(self) -> Timestamp {
+        let ms = i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+    }
+}
 ulid_id!(
     /// A grant.
     GrantId
@@ -296,6 +314,16 @@ mod tests {
             assert!(DeviceId::parse(text).is_err(), "{text:?} was accepted");
         }
         assert!(DeviceId::parse("Sensor_01.a-b").is_ok());
+    }
+
+    #[test]
+    fn the_name_of_an_event_says_when_it_was_made() {
+        let moment = Timestamp::from_millisecond(1_700_000_000_123).expect("a moment");
+        let least = EventId::least_of(moment);
+        assert_eq!(least.made_at(), moment);
+        assert!(least.to_string() < EventId::generate().to_string());
+        let before = Timestamp::from_millisecond(-1).expect("a moment");
+        assert_eq!(EventId::least_of(before).made_at(), Timestamp::UNIX_EPOCH);
     }
 
     #[test]

@@ -5,21 +5,17 @@
 mod class;
 mod finding;
 mod fleet;
+mod severity;
 mod traffic;
 
 use palisade_core::{Actor, Door, Event, EventKind, Principal, Severity};
 use serde_json::{Map, Value, json};
 
 use class::{Activity, Class};
+pub use severity::severity;
 
 /// The version of the schema.
 const VERSION: &str = "1.3.0";
-
-/// How much it matters, as `severity_id` and `severity` have it.
-const INFORMATIONAL: Severity = Severity::Informational;
-const LOW: Severity = Severity::Low;
-const MEDIUM: Severity = Severity::Medium;
-const HIGH: Severity = Severity::High;
 
 /// The OCSF form of an event.
 #[must_use]
@@ -29,12 +25,6 @@ pub fn ocsf(event: &Event) -> Value {
     let kind = serde_json::to_value(&event.kind).unwrap_or(Value::Null);
     record.put("unmapped", kind);
     record.finish(event)
-}
-
-/// How severe an event is, on the scale of findings: what an export that asks for a least severity goes by.
-#[must_use]
-pub fn severity(event: &Event) -> Severity {
-    describe(event).severity
 }
 
 fn describe(event: &Event) -> Record {
@@ -63,7 +53,6 @@ fn describe(event: &Event) -> Record {
 struct Record {
     class: Class,
     activity: Activity,
-    severity: Severity,
     status: Status,
     message: String,
     /// Profiles of the schema from which it has attributes.
@@ -83,17 +72,11 @@ impl Record {
         Self {
             class,
             activity,
-            severity: INFORMATIONAL,
             status: SUCCESS,
             message,
             profiles: Vec::new(),
             fields: Map::new(),
         }
-    }
-
-    fn severity(mut self, severity: Severity) -> Self {
-        self.severity = severity;
-        self
     }
 
     fn status(mut self, status: Status) -> Self {
@@ -138,7 +121,7 @@ impl Record {
             category_name,
         } = self.class;
         let Activity(activity, activity_name) = self.activity;
-        let (severity_id, severity) = severity_of(self.severity);
+        let (severity_id, severity_name) = severity_of(severity(event));
         let mut metadata = json!({
             "version": VERSION,
             "uid": event.id.to_string(),
@@ -164,7 +147,7 @@ impl Record {
             "type_uid": u64::from(uid) * 100 + u64::from(activity),
             "type_name": format!("{name}: {activity_name}"),
             "severity_id": severity_id,
-            "severity": severity,
+            "severity": severity_name,
             "status_id": self.status.0,
             "status": self.status.1,
             "time": event.time.as_millisecond(),

@@ -214,6 +214,8 @@ impl Writer {
             outbox.push(OutboxRow {
                 kind: event.kind.name().to_owned(),
                 principal: event.principal.as_ref().map(ToString::to_string),
+                source: event.source.map(|source| source.to_string()),
+                severity: crate::ocsf::severity(event),
                 body,
             });
         }

@@ -1,9 +1,13 @@
 //! The journal: ledger entries and the outbox of events, written in one transaction.
 
-use palisade_core::EventId;
-use sqlx::{Any, QueryBuilder, Row, any::AnyRow};
+mod events;
+
+use palisade_core::Severity;
+use sqlx::{Any, QueryBuilder, any::AnyRow};
 
 use crate::{Store, StoreError, row};
+
+pub use events::{EventFilter, OldestEvent, StoredEvent};
 
 const ROWS_A_STATEMENT: usize = 500;
 
@@ -27,26 +31,12 @@ pub struct OutboxRow {
     pub kind: String,
     /// Whom it is about, as `device/<id>`.
     pub principal: Option<String>,
+    /// From which address.
+    pub source: Option<String>,
+    /// How severe it is.
+    pub severity: Severity,
     /// The event's JSON.
     pub body: String,
-}
-
-/// An event as a consumer reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredEvent {
-    /// Its position on the stream; later events have higher ones.
-    pub position: u64,
-    /// The event's JSON.
-    pub body: String,
-}
-
-/// Which events to read.
-#[derive(Debug, Clone, Default)]
-pub struct EventFilter {
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// About this principal (`device/<id>`).
-    pub principal: Option<String>,
 }
 
 /// The repository of the journal.
@@ -88,11 +78,13 @@ impl Journal<'_> {
         }
         for chunk in events.chunks(ROWS_A_STATEMENT) {
             let mut query: QueryBuilder<Any> =
-                QueryBuilder::new("INSERT INTO outbox (kind, principal, body) ");
+                QueryBuilder::new("INSERT INTO outbox (kind, principal, source, severity, body) ");
             query.push_values(chunk, |mut values, event| {
                 values
                     .push_bind(event.kind.as_str())
                     .push_bind(event.principal.as_deref())
+                    .push_bind(event.source.as_deref())
+                    .push_bind(level(event.severity))
                     .push_bind(event.body.as_str());
             });
             query.build().execute(&mut *transaction).await?;
@@ -138,110 +130,6 @@ impl Journal<'_> {
             .await?;
         rows.iter().map(read_ledger).collect()
     }
-
-    /// Events after a position, in order.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn events_after(
-        &self,
-        position: u64,
-        limit: u32,
-        filter: &EventFilter,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut query: QueryBuilder<Any> =
-            QueryBuilder::new("SELECT pos, body FROM outbox WHERE pos > ");
-        query.push_bind(position as i64);
-        if let Some(kind) = &filter.kind {
-            query.push(" AND kind = ").push_bind(kind.clone());
-        }
-        if let Some(principal) = &filter.principal {
-            query.push(" AND principal = ").push_bind(principal.clone());
-        }
-        query
-            .push(" ORDER BY pos LIMIT ")
-            .push_bind(i64::from(limit));
-        let rows = query.build().fetch_all(self.store.readers()).await?;
-        rows.iter().map(read_event).collect()
-    }
-
-    /// Those of these events that are still on the stream, in its order.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn events_named(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        // An event's JSON begins with its id, and an index is on that part of it.
-        let mut query: QueryBuilder<Any> =
-            QueryBuilder::new("SELECT pos, body FROM outbox WHERE SUBSTR(body, 8, 26) IN (");
-        let mut names = query.separated(", ");
-        for id in ids {
-            names.push_bind(id.to_string());
-        }
-        query.push(") ORDER BY pos");
-        let rows = query.build().fetch_all(self.store.readers()).await?;
-        rows.iter().map(read_event).collect()
-    }
-
-    /// The position of the newest event; 0 where there is none.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn newest_event(&self) -> Result<u64, StoreError> {
-        let found = sqlx::query("SELECT COALESCE(MAX(pos), 0) FROM outbox")
-            .fetch_one(self.store.readers())
-            .await?;
-        Ok(found.try_get::<i64, _>(0)? as u64)
-    }
-
-    /// How far a consumer has come.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn cursor(&self, consumer: &str) -> Result<u64, StoreError> {
-        let found = sqlx::query("SELECT pos FROM cursors WHERE consumer = $1")
-            .bind(consumer)
-            .fetch_optional(self.store.readers())
-            .await?;
-        found.map_or(Ok(0), |found| row::unsigned(&found, "pos"))
-    }
-
-    /// Notes how far a consumer has come.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn put_cursor(&self, consumer: &str, position: u64) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO cursors (consumer, pos) VALUES ($1, $2) \
-             ON CONFLICT (consumer) DO UPDATE SET pos = excluded.pos",
-        )
-        .bind(consumer)
-        .bind(position as i64)
-        .execute(self.store.writer())
-        .await?;
-        Ok(())
-    }
-
-    /// Removes events up to a position from the stream (the ledger keeps its entries).
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn prune_events(&self, up_to: u64) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM outbox WHERE pos <= $1")
-            .bind(up_to as i64)
-            .execute(self.store.writer())
-            .await?;
-        Ok(done.rows_affected())
-    }
-}
-
-fn read_event(found: &AnyRow) -> Result<StoredEvent, StoreError> {
-    Ok(StoredEvent {
-        position: row::unsigned(found, "pos")?,
-        body: row::text(found, "body")?,
-    })
 }
 
 fn read_ledger(found: &AnyRow) -> Result<LedgerRow, StoreError> {
@@ -251,4 +139,15 @@ fn read_ledger(found: &AnyRow) -> Result<LedgerRow, StoreError> {
         leaf: row::bytes(found, "leaf")?,
         chain: row::bytes(found, "chain")?,
     })
+}
+
+/// A severity as a number that orders.
+fn level(severity: Severity) -> i64 {
+    match severity {
+        Severity::Informational => 0,
+        Severity::Low => 1,
+        Severity::Medium => 2,
+        Severity::High => 3,
+        Severity::Critical => 4,
+    }
 }

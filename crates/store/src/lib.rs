@@ -33,7 +33,7 @@ pub use grants::Grants;
 pub use idempotency::{Idempotency, Seen};
 pub use imports::Import;
 pub use inspect::Inspection;
-pub use journal::{EventFilter, Journal, LedgerRow, OutboxRow, StoredEvent};
+pub use journal::{EventFilter, Journal, LedgerRow, OldestEvent, OutboxRow, StoredEvent};
 pub use mqtt::{Mqtt, QueuedMessage, SessionOp};
 pub use open::Store;
 pub use policies::{Policies, PolicyVersion};

@@ -4,12 +4,14 @@
 
 #[path = "conformance/detection.rs"]
 mod detection;
+#[path = "conformance/events.rs"]
+mod events;
 
 use std::collections::BTreeMap;
 
 use palisade_core::{
     Device, DeviceId, Epoch, Grant, GrantActions, GrantId, GrantScope, Labels, Lifecycle, Posture,
-    ProductId, SegmentId, Timestamp, TokenId, TopicPattern,
+    ProductId, SegmentId, Severity, Timestamp, TokenId, TopicPattern,
 };
 use palisade_store::{
     DeviceFilter, EnrolmentToken, LedgerRow, OutboxRow, PageRequest, RegisterError, Seen,
@@ -215,6 +217,8 @@ async fn the_journal_is_written_whole_or_not_at_all() {
     let event = OutboxRow {
         kind: "k".into(),
         principal: None,
+        source: None,
+        severity: Severity::Informational,
         body: "{}".into(),
     };
     let journal = store.journal();

@@ -1,6 +1,6 @@
 //! What happened: listed, streamed, exported, verified.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -178,4 +178,71 @@ async fn the_ledger_is_exported_whole_in_either_form() {
     }
     let tail = house.get("/api/v1/ledger/export?after=620").answer().await;
     assert_eq!(tail.text().await.lines().count(), 1);
+}
+
+fn targets(page: &Value) -> Vec<&str> {
+    let items = page["items"].as_array().expect("items").iter();
+    items
+        .filter_map(|item| item["event"]["target"].as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_newest_events_come_first_where_that_is_asked_for_and_the_list_goes_on_from_there() {
+    let house = house().await;
+    put_segments(&house, 5).await;
+    let path = "/api/v1/events?order=newest&kind=administrative&limit=2";
+    let page = house.get(path).expect(200).await;
+    assert_eq!(targets(&page), ["s4", "s3"]);
+    let next = page["next"].as_str().expect("more");
+    let page = house.get(&format!("{path}&after={next}")).expect(200).await;
+    assert_eq!(targets(&page), ["s2", "s1"]);
+    let next = page["next"].as_str().expect("more");
+    let page = house.get(&format!("{path}&after={next}")).expect(200).await;
+    assert_eq!(targets(&page), ["s0"]);
+    assert_eq!(page["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn events_are_found_by_time_source_and_severity() {
+    let house = house().await;
+    put_segments(&house, 1).await;
+    // Nobody is behind this token: a refusal from this address.
+    let stranger = house.anonymous(Method::GET, "/api/v1/devices");
+    stranger.bearer("pat_nobody").problem(401).await;
+    let count = async |query: &str| {
+        let page = house.get(&format!("/api/v1/events?{query}")).expect(200);
+        page.await["items"].as_array().expect("items").len()
+    };
+    assert_eq!(count("severity=low").await, 1);
+    assert_eq!(count("severity=medium").await, 0);
+    let all = count("limit=1000").await;
+    assert!(all >= 3);
+    assert_eq!(count("since=2020-01-01T00:00:00Z").await, all);
+    assert_eq!(count("since=2999-01-01T00:00:00Z").await, 0);
+    assert_eq!(count("until=2020-01-01T00:00:00Z&order=newest").await, 0);
+    assert_eq!(count("until=2999-01-01T00:00:00Z&order=newest").await, all);
+    assert_eq!(count("source=192.0.2.99").await, 0);
+    house
+        .get("/api/v1/events?source=nowhere")
+        .problem(400)
+        .await;
+    let call = house
+        .get("/api/v1/events?order=newest")
+        .header("accept", "text/event-stream");
+    call.problem(400).await;
+}
+
+#[tokio::test]
+async fn events_are_given_in_the_form_of_ocsf_in_lists_and_in_streams() {
+    let house = house().await;
+    put_segments(&house, 1).await;
+    let path = "/api/v1/events?format=ocsf&kind=administrative";
+    let page = house.get(path).expect(200).await;
+    let event = &page["items"][0]["event"];
+    assert_eq!(event["class_uid"], 6003);
+    assert_eq!(event["unmapped"]["target"], "s0");
+    let mut stream = stream(&house, &format!("{path}&after=0"), None).await;
+    let (_, event) = next(&mut stream).await.expect("an event");
+    assert_eq!(event["class_uid"], 6003);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use palisade_core::Severity;
 use palisade_store::OutboxRow;
 
 use crate::world::{World, until};
@@ -74,6 +75,8 @@ async fn an_event_that_cannot_be_read_back_ends_nothing() {
     let broken = OutboxRow {
         kind: "tomorrow".to_owned(),
         principal: None,
+        source: None,
+        severity: Severity::Informational,
         body: r#"{"id":"01JZX3R5W8Q2M4N6P7T9V0A1BC","kind":"tomorrow"}"#.to_owned(),
     };
     let journal = world.store.journal();

@@ -4,7 +4,7 @@ use palisade_core::{ActionState, Detector, Event, Finding, Response, Target};
 use serde_json::{Value, json};
 
 use super::{
-    FAILURE, HIGH, INFORMATIONAL, LOW, MEDIUM, Record, SUCCESS, Status,
+    FAILURE, Record, SUCCESS, Status,
     class::{
         Activity, DETECTION_FINDING, EVICT, FINDING_CREATED, FINDING_UPDATED, HARDEN, ISOLATE,
         OTHER, REMEDIATION, RESTORE,
@@ -24,7 +24,6 @@ pub(super) fn found(event: &Event, finding: &Finding) -> Record {
     };
     let message = format!("{}: {}", finding.title, finding.detail);
     Record::new(DETECTION_FINDING, activity, message)
-        .severity(finding.severity)
         .status(Status(1, "New"))
         .with("finding_info", finding_info(finding))
         .with("confidence_id", json!(confidence_id))
@@ -126,16 +125,15 @@ pub(super) fn responded(response: &Response) -> Record {
         state.as_str().unwrap_or_default(),
         response.reason
     );
-    let (status, severity) = match response.state {
-        ActionState::Done | ActionState::Undone => (SUCCESS, MEDIUM),
-        ActionState::Failed => (FAILURE, HIGH),
-        ActionState::Waiting => (Status(99, "Waiting"), MEDIUM),
-        ActionState::Running | ActionState::Undoing => (Status(99, "Running"), LOW),
-        ActionState::Rejected => (Status(99, "Rejected"), LOW),
-        ActionState::Observed | ActionState::DryRun => (Status(99, "Not applied"), INFORMATIONAL),
+    let status = match response.state {
+        ActionState::Done | ActionState::Undone => SUCCESS,
+        ActionState::Failed => FAILURE,
+        ActionState::Waiting => Status(99, "Waiting"),
+        ActionState::Running | ActionState::Undoing => Status(99, "Running"),
+        ActionState::Rejected => Status(99, "Rejected"),
+        ActionState::Observed | ActionState::DryRun => Status(99, "Not applied"),
     };
     let mut record = Record::new(REMEDIATION, remedy(response), message)
-        .severity(severity)
         .status(status)
         .with("command_uid", json!(response.id.to_string()))
         .with("status_detail", json!(response.reason))

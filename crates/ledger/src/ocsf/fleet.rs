@@ -4,7 +4,7 @@ use palisade_core::{AdministrativeAct, Event, EventKind, Lifecycle, Outcome};
 use serde_json::{Value, json};
 
 use super::{
-    FAILURE, HIGH, INFORMATIONAL, LOW, MEDIUM, Record, actor,
+    FAILURE, Record, actor,
     class::{
         ACTIVATE, API_ACTIVITY, Activity, COLLECT, CREATE, DEACTIVATE, DELETE, DEVICE_INVENTORY,
         DISABLE, ENROLL, ENTITY_MANAGEMENT, READ, RESUME, SUSPEND, UPDATE,
@@ -30,7 +30,6 @@ pub(super) fn describe(event: &Event) -> Record {
         EventKind::CertificateRevoked { serial, reason } => {
             let message = format!("certificate {serial} was revoked: {reason}");
             entity(event, DISABLE, certificate(serial.to_string()), message)
-                .severity(MEDIUM)
                 .with("status_detail", json!(reason))
         }
         EventKind::CrlIssued { number, entries } => {
@@ -79,9 +78,9 @@ fn posture(event: &Event) -> Record {
     let EventKind::PostureChanged {
         lifecycle_before,
         lifecycle,
-        trust_before,
         trust,
         reason,
+        ..
     } = &event.kind
     else {
         return report(event);
@@ -94,14 +93,8 @@ fn posture(event: &Event) -> Record {
         (_, Lifecycle::Revoked | Lifecycle::Retired) => DEACTIVATE,
         (_, Lifecycle::Registered) => UPDATE,
     };
-    let severity = match lifecycle {
-        Lifecycle::Quarantined | Lifecycle::Revoked if lifecycle_before != lifecycle => HIGH,
-        _ if trust < trust_before => MEDIUM,
-        _ => INFORMATIONAL,
-    };
     let message = format!("now {lifecycle}, trust {}: {reason}", trust.value());
     entity(event, activity, this_device(event), message)
-        .severity(severity)
         .with("status_detail", json!(reason))
         .with("comment", json!(reason))
 }
@@ -159,6 +152,6 @@ pub(super) fn administrative(event: &Event, act: &AdministrativeAct) -> Record {
         .with("status_detail", json!(act.reason));
     match is_done {
         true => record,
-        false => record.severity(LOW).status(FAILURE),
+        false => record.status(FAILURE),
     }
 }

@@ -32,7 +32,7 @@ fn kinds() -> Vec<EventKind> {
         EventKind::Admitted {
             client_id: "cam-1".into(),
             protocol: "mqtt 5".into(),
-            serial: Some(serial.clone()),
+            serial: Some(serial),
             key_exchange: None,
         },
         EventKind::Refused {
@@ -77,12 +77,12 @@ fn kinds() -> Vec<EventKind> {
         },
         EventKind::Registered { count: 1 },
         EventKind::Enrolled {
-            serial: serial.clone(),
+            serial,
             token: None,
         },
         EventKind::Renewed {
-            serial: serial.clone(),
-            previous: serial.clone(),
+            serial,
+            previous: serial,
         },
         EventKind::CertificateRevoked {
             serial,

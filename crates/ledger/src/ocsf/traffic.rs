@@ -4,7 +4,7 @@ use palisade_core::{Action, Event, EventKind, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    FAILURE, LOW, MEDIUM, Record,
+    FAILURE, Record,
     class::{
         API_ACTIVITY, AUTHENTICATION, Activity, CREATE, LOGOFF, LOGON, NETWORK_ACTIVITY, OTHER,
         READ, REFUSE, TRAFFIC,
@@ -33,7 +33,6 @@ pub(super) fn describe(event: &Event) -> Record {
                 count => format!("{reason} ({})", times(*count)),
             };
             authentication(event, LOGON, message)
-                .severity(LOW)
                 .status(FAILURE)
                 .with("status_detail", json!(reason))
                 .with("count", json!(count))
@@ -58,7 +57,6 @@ pub(super) fn describe(event: &Event) -> Record {
         } => {
             let message = format!("{action} {resource} was denied {}: {reason}", times(*count));
             denied(event, *action, resource, message)
-                .severity(LOW)
                 .status(FAILURE)
                 .with("status_detail", json!(reason.to_string()))
                 .with("count", json!(count))
@@ -70,7 +68,6 @@ pub(super) fn describe(event: &Event) -> Record {
         EventKind::LimitExceeded { limit, count } => {
             let message = format!("limit {limit} was exceeded {}", times(*count));
             network(event, REFUSE, message)
-                .severity(MEDIUM)
                 .status(FAILURE)
                 .denied()
                 .with("status_detail", json!(limit))

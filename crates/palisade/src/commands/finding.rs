@@ -138,7 +138,7 @@ pub(crate) enum Verdict {
 }
 
 /// A name of the command line as the REST API writes it.
-fn on_the_wire(value: impl ValueEnum) -> Option<String> {
+pub(super) fn on_the_wire(value: impl ValueEnum) -> Option<String> {
     let name = value.to_possible_value()?;
     Some(name.get_name().replace('-', "_"))
 }

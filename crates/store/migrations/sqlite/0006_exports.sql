@@ -1,1 +1,2 @@
--- nothing yet
+ALTER TABLE outbox ADD COLUMN source TEXT;
+ALTER TABLE outbox ADD COLUMN severity BIGINT NOT NULL DEFAULT 0;

@@ -204,6 +204,7 @@ async fn events_are_found_by_their_names_while_they_are_on_the_stream() {
         .map(|_| {
             let kind = EventKind::Refused {
                 reason: "nobody".to_owned(),
+                count: 1,
             };
             Event::new(at(1), Door::Mqtt, kind)
         })
@@ -213,6 +214,8 @@ async fn events_are_found_by_their_names_while_they_are_on_the_stream() {
         .map(|event| OutboxRow {
             kind: event.kind.name().to_owned(),
             principal: None,
+            source: None,
+            severity: Severity::Informational,
             body: serde_json::to_string(event).expect("json"),
         })
         .collect();
