@@ -81,3 +81,17 @@ def test_explain_says_why(logged_in, fleet):
     said = logged_in.cli("policy", "explain", f"device/{device.name}", "publish", "--topic", "devices/another/x",
                          check=False)
     assert b"no grant covers it" in said.stdout, said
+
+
+def test_who_lost_all_tokens_recovers_with_the_servers_disk(tmp_path):
+    server = Palisade(tmp_path)
+    with server.running():
+        refused = run(binary("palisade"), "recover", "--data", server.data, check=False)
+        assert refused.returncode != 0 and b"pset_" not in refused.stdout, "the server runs"
+        server.stop()
+        token = json.loads(run(binary("palisade"), "recover", "--data", server.data, "--json").stdout)
+        server.start()
+        _, made = server.rest("POST", "/setup", {"token": token["setup_token"], "name": "recovered"}, token="",
+                              expect=(200, 201))
+        acts = server.rest("GET", "/events?kind=administrative&limit=1000", token=made["secret"])[1]
+        assert any(one["event"]["act"] == "setup.recover" for one in acts["items"])

@@ -17,6 +17,7 @@ use crate::{
     identity::{DeviceIdentity, IdentityError, certificates_in},
     key::{DeviceKey, KeyError},
     pkcs7::{self, Pkcs7Error},
+    state::{StateDir, StateError},
     tls::{self, TlsError},
 };
 
@@ -136,6 +137,7 @@ pub struct Enrolment {
     trust: Trust,
     device: DeviceId,
     token: Zeroizing<String>,
+    key: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl fmt::Debug for Enrolment {
@@ -164,8 +166,19 @@ impl Enrolment {
                 trust,
                 device,
                 token: Zeroizing::new(token.to_owned()),
+                key: None,
             }),
         }
+    }
+
+    /// Keeps the new key in the state directory until there is a certificate for it, so that an attempt whose
+    /// answer was lost can be made again: the server knows a device again by its key.
+    ///
+    /// # Errors
+    /// When the key cannot be written, or what stands there is damaged.
+    pub fn keep_key_in(mut self, state: &StateDir) -> Result<Self, StateError> {
+        self.key = Some(state.pending_key()?);
+        Ok(self)
     }
 
     /// Makes a key and gets a certificate for it. Nothing is written to disk; see
@@ -185,8 +198,20 @@ impl Enrolment {
         };
         let authorization = basic(&self.device, &self.token)?;
         server
-            .certify(ENROLL, &self.device, roots, Some(authorization))
+            .certify(
+                ENROLL,
+                &self.device,
+                self.key()?,
+                (roots, Some(authorization)),
+            )
             .await
+    }
+
+    fn key(&self) -> Result<DeviceKey, EnrolError> {
+        Ok(match &self.key {
+            Some(pkcs8) => DeviceKey::from_pkcs8(pkcs8.clone())?,
+            None => DeviceKey::generate()?,
+        })
     }
 
     async fn fetch_root(
@@ -238,7 +263,12 @@ pub async fn renew(
     let roots = identity.roots().to_vec();
     let server = Server { endpoint, tls };
     server
-        .certify(REENROLL, identity.device(), roots, None)
+        .certify(
+            REENROLL,
+            identity.device(),
+            DeviceKey::generate()?,
+            (roots, None),
+        )
         .await
 }
 
@@ -252,12 +282,11 @@ impl Server<'_> {
         &self,
         path: &str,
         device: &DeviceId,
-        roots: Vec<CertificateDer<'static>>,
-        authorization: Option<HeaderValue>,
+        key: DeviceKey,
+        (roots, authorization): (Vec<CertificateDer<'static>>, Option<HeaderValue>),
     ) -> Result<DeviceIdentity, EnrolError> {
         // Fetched first: a token is spent only once all else is in hand.
         let mut pool = self.ca_certificates().await?;
-        let key = DeviceKey::generate()?;
         let body = STANDARD.encode(key.request(device)?);
         let mut request = Request::post(path, "application/pkcs10", body);
         request.authorization = authorization;

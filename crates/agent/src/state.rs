@@ -2,7 +2,8 @@
 //!
 //! `identity.pem` holds key and certificates in ONE file with mode 0600, replaced as a whole: there is no
 //! moment at which a key stands beside the certificate of another. `root.pem` holds the trusted roots,
-//! `agent.json` where the servers are, `queue/` what waits for them.
+//! `agent.json` where the servers are, `queue/` what waits for them. `pending.key` is there while the device
+//! enrols and no longer.
 
 use std::{
     fs::{self, DirBuilder},
@@ -11,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -18,9 +20,11 @@ use crate::{
     endpoint::Endpoint,
     file::{PUBLIC, SECRET, replace},
     identity::{DeviceIdentity, IdentityError},
+    key::DeviceKey,
 };
 
 const IDENTITY: &str = "identity.pem";
+const PENDING: &str = "pending.key";
 const ROOT: &str = "root.pem";
 const SERVERS: &str = "agent.json";
 const MAX_FILE: u64 = 256 * 1024;
@@ -146,7 +150,34 @@ impl StateDir {
     /// # Errors
     /// When it cannot be written; the old one is then still there.
     pub fn save_identity(&self, identity: &DeviceIdentity) -> Result<(), StateError> {
-        self.write(IDENTITY, identity.to_secret_pem().as_bytes(), SECRET)
+        self.write(IDENTITY, identity.to_secret_pem().as_bytes(), SECRET)?;
+        match fs::remove_file(self.0.join(PENDING)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(failed(&self.0.join(PENDING), "removed")(source))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The key of an enrolment that is under way, as PKCS#8; made where there is none. Where an answer was
+    /// lost, the next attempt is with the same key, and the server knows the device again by it.
+    pub(crate) fn pending_key(&self) -> Result<Zeroizing<Vec<u8>>, StateError> {
+        let path = self.0.join(PENDING);
+        let damaged = |why: String| StateError::Damaged {
+            path: path.clone(),
+            why: why + "; remove it to begin with a new key",
+        };
+        if path.exists() {
+            let text = Zeroizing::new(self.read(PENDING)?);
+            let key = STANDARD.decode(text.trim());
+            return key
+                .map(Zeroizing::new)
+                .map_err(|error| damaged(error.to_string()));
+        }
+        let key = DeviceKey::generate().map_err(|error| damaged(error.to_string()))?;
+        let text = Zeroizing::new(STANDARD.encode(key.pkcs8()));
+        self.write(PENDING, text.as_bytes(), SECRET)?;
+        Ok(Zeroizing::new(key.pkcs8().to_vec()))
     }
 
     /// Reads the identity.

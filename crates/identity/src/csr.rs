@@ -130,6 +130,15 @@ impl CheckedCsr {
         }
     }
 
+    /// Whether the request's key is the one in a certificate (DER).
+    #[must_use]
+    pub fn has_key_of(&self, certificate: &[u8]) -> bool {
+        x509_parser::parse_x509_certificate(certificate).is_ok_and(|(_, certificate)| {
+            SubjectPublicKeyInfo::from_der(certificate.public_key().raw)
+                .is_ok_and(|key| key == self.key)
+        })
+    }
+
     pub(crate) fn public_key(&self) -> &SubjectPublicKeyInfo {
         &self.key
     }

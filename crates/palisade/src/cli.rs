@@ -22,6 +22,7 @@ use crate::{
     init::InitCommand,
     keys::KeysCommand,
     output::Output,
+    recover::RecoverCommand,
     serve::ServeCommand,
 };
 
@@ -60,6 +61,8 @@ enum Command {
     Init(InitCommand),
     /// Look for what is wrong with an installation, and say how to mend it
     Doctor(DoctorCommand),
+    /// Make a set-up token on the server's machine, for who lost all API tokens
+    Recover(RecoverCommand),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -125,6 +128,7 @@ impl Cli {
             Command::Serve(command) => command.run().map(crate::done),
             Command::Demo(command) => command.run(output).map(crate::done),
             Command::Init(command) => command.run(&output).map(crate::done),
+            Command::Recover(command) => command.run(&output).map(crate::done),
             Command::Doctor(command) => command.run(&output),
             Command::Config(command) => command.run(&output).map(crate::done),
             Command::Keys(command) => command.run(&output).map(crate::done),

@@ -14,6 +14,7 @@ mod failure;
 mod init;
 mod keys;
 mod output;
+mod recover;
 mod serve;
 
 use std::process::ExitCode;

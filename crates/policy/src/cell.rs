@@ -224,6 +224,11 @@ impl Live {
         }
     }
 
+    /// A cell that no session shares: what is put into it touches nobody.
+    pub(crate) fn apart(self: &Arc<Self>, principal: &Principal) -> Arc<Cell> {
+        self.new_cell(principal)
+    }
+
     /// The cell of a principal, if it has a session.
     pub(crate) fn find(&self, principal: &Principal) -> Option<Arc<Cell>> {
         self.cells.get(principal).and_then(|cell| cell.upgrade())

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use palisade_core::{Posture, Principal, Stamp};
+use palisade_store::StoreError;
 
 use crate::{
     Pdp, PostureError, SubjectError,
@@ -57,21 +58,7 @@ impl Pdp {
         // The cell comes before the read, so that a change made in between is put into it.
         let cell = self.live.enter(principal);
         cell.set_last_source(source);
-        let found = match principal {
-            Principal::Device(id) => self
-                .store
-                .devices()
-                .find(id)
-                .await?
-                .map(|device| Standing::Device(device.into())),
-            Principal::Service(id) => self
-                .store
-                .tokens()
-                .find_service(id)
-                .await?
-                .map(|_| Standing::Service),
-        };
-        let Some(found) = found else {
+        let Some(found) = self.read_standing(principal).await? else {
             cell.vanish();
             return Err(SubjectError::Unknown);
         };
@@ -86,5 +73,36 @@ impl Pdp {
             }
         }
         Ok(Arc::new(Subject { cell, source }))
+    }
+
+    /// Looks a principal up for somebody who only wants to know what would be decided: as it stands in the
+    /// system of record, without weighing its trust and without a trace in its sessions.
+    ///
+    /// # Errors
+    /// When the principal is not known or the system of record failed.
+    pub async fn onlooker(
+        &self,
+        principal: &Principal,
+        source: IpAddr,
+    ) -> Result<Subject, SubjectError> {
+        let Some(found) = self.read_standing(principal).await? else {
+            return Err(SubjectError::Unknown);
+        };
+        let cell = self.live.apart(principal);
+        cell.apply(found);
+        Ok(Subject { cell, source })
+    }
+
+    async fn read_standing(&self, principal: &Principal) -> Result<Option<Standing>, StoreError> {
+        Ok(match principal {
+            Principal::Device(id) => {
+                let found = self.store.devices().find(id).await?;
+                found.map(|device| Standing::Device(device.into()))
+            }
+            Principal::Service(id) => {
+                let found = self.store.tokens().find_service(id).await?;
+                found.map(|_| Standing::Service)
+            }
+        })
     }
 }

@@ -63,6 +63,7 @@ pub(super) async fn run(context: &Context, arguments: EnrollArguments) -> Result
         devices: devices.clone(),
     };
     let identity = Enrolment::new(devices, trust, device, &token)?
+        .keep_key_in(&state)?
         .enrol()
         .await?;
     state.save(&identity, &servers)?;

@@ -1,5 +1,9 @@
+use std::os::unix::fs::PermissionsExt;
+
 use aws_lc_rs::digest::{SHA256, digest};
-use palisade_agent::{Endpoint, EnrolError, Enrolment, HttpError, Trust, enroll_in_memory, renew};
+use palisade_agent::{
+    Endpoint, EnrolError, Enrolment, HttpError, StateDir, Trust, enroll_in_memory, renew,
+};
 use palisade_core::{EventKind, Lifecycle};
 
 use crate::house::{House, device};
@@ -123,4 +127,40 @@ async fn a_server_that_answers_nonsense_is_an_error() {
         .await
         .expect_err("no HTTP there");
     assert!(matches!(error, EnrolError::Http(_)), "{error}");
+}
+
+#[tokio::test]
+async fn an_enrolment_whose_answer_was_lost_is_made_again_with_the_same_key() {
+    let house = House::open().await;
+    let token = house.token(3).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = StateDir::create(directory.path()).expect("made");
+    let attempt = || {
+        let trust = Trust::roots_pem(&house.root_pem()).expect("a root");
+        let enrolment = Enrolment::new(house.devices(), trust, device("cam-1"), &token);
+        enrolment
+            .expect("valid")
+            .keep_key_in(&state)
+            .expect("a key is kept")
+    };
+    let lost = attempt().enrol().await.expect("enrols");
+    let again = attempt().enrol().await.expect("it is known again");
+    assert_eq!(lost.private_key(), again.private_key());
+    let pending = directory.path().join("pending.key");
+    let mode = std::fs::metadata(&pending)
+        .expect("there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    state.save_identity(&again).expect("saved");
+    assert!(!pending.exists());
+    // Another key is another device under this name.
+    let trust = Trust::roots_pem(&house.root_pem()).expect("a root");
+    let another = Enrolment::new(house.devices(), trust, device("cam-1"), &token);
+    let refused = another.expect("valid").enrol().await;
+    let refused = refused.expect_err("a token for new devices");
+    assert!(
+        matches!(refused, EnrolError::Refused { status: 403, .. }),
+        "{refused}"
+    );
 }

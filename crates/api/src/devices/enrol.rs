@@ -6,8 +6,11 @@
 //! of it. Nothing has come of it only where the device was known before: otherwise one token could fill
 //! the inventory with devices that policy then refuses.
 //!
-//! An active device may enrol again, as after a factory reset; the certificates that it had stay valid,
-//! for the answer may not have reached it. Whoever knows that a key is in other hands revokes them.
+//! A token for a product gets new devices in, and no device twice: whoever holds it could otherwise become
+//! any device of the product. A device that holds a certificate in force enrols again, as after a factory
+//! reset, with a token for it alone, or with its maker's certificate; the certificates that it had stay
+//! valid, for the answer may not have reached it. For the same reason a device that asks again with the
+//! same key is served. Whoever knows that a key is in other hands revokes its certificates.
 
 use std::{
     net::IpAddr,
@@ -140,14 +143,14 @@ impl Devices {
         let principal = Principal::from(device.clone());
         let fits = csr.check_for(&principal, self.identity.trust_domain());
         fits.map_err(|error| Refused::bad_request(&error))?;
-        let place = self.place(right, device).await?;
+        let place = self.place(right, device, csr).await?;
         let limited = self.certificates.take(&principal, Instant::now());
         limited.map_err(|wait| Refused::too_often("certificates_per_hour", wait))?;
         self.take_use(right).await?;
         let (was_known, admitted) = match place {
             Place::Known => (true, self.admit_known(right, &principal, csr, source).await),
             Place::New(product) => {
-                let registered = self.register(right, device, product, source).await;
+                let registered = self.register(right, device, product, (csr, source)).await;
                 let admitted = match registered {
                     Ok(()) => self.admit_known(right, &principal, csr, source).await,
                     Err(refused) => Err(refused),
@@ -162,7 +165,12 @@ impl Devices {
     }
 
     /// Where the device has its place, and whether the right extends to it.
-    async fn place(&self, right: &Right, device: &DeviceId) -> Result<Place, Refused> {
+    async fn place(
+        &self,
+        right: &Right,
+        device: &DeviceId,
+        csr: &CheckedCsr,
+    ) -> Result<Place, Refused> {
         let devices = self.store.devices();
         let product = right.product();
         if let Some(known) = devices.find(device).await.map_err(Refused::ours)? {
@@ -170,7 +178,7 @@ impl Devices {
                 Some(product) if *product != known.product => Err(Refused::forbidden(format!(
                     "{right} is for product {product}, device {device} is not of it"
                 ))),
-                _ => Ok(Place::Known),
+                _ => self.known_place(right, &known, csr).await,
             };
         }
         let unknown = |why: &str| Refused::forbidden(format!("device {device} is not known{why}"));
@@ -187,12 +195,42 @@ impl Devices {
         }
     }
 
+    /// Whether the right extends to a device that may be enrolled already.
+    async fn known_place(
+        &self,
+        right: &Right,
+        known: &Device,
+        csr: &CheckedCsr,
+    ) -> Result<Place, Refused> {
+        if !right.is_for_a_batch() {
+            return Ok(Place::Known);
+        }
+        let principal = Principal::from(known.id.clone());
+        let certificates = self.store.certificates();
+        let held = certificates.of(&principal.to_string()).await;
+        let (held, now) = (held.map_err(Refused::ours)?, self.clock.now());
+        let mut in_force = held
+            .iter()
+            .filter(|held| held.revocation.is_none() && held.not_after > now)
+            .peekable();
+        let is_another =
+            in_force.peek().is_some() && !in_force.any(|held| csr.has_key_of(&held.der));
+        match is_another {
+            false => Ok(Place::Known),
+            true => Err(Refused::forbidden(format!(
+                "device {id} is enrolled already, and {right} is for new devices: to enrol it anew, make a \
+                 token for it alone (palisade token create --device {id})",
+                id = known.id
+            ))),
+        }
+    }
+
     async fn register(
         &self,
         right: &Right,
         device: &DeviceId,
         product: Product,
-        source: IpAddr,
+        (csr, source): (&CheckedCsr, IpAddr),
     ) -> Result<(), Refused> {
         let now = self.clock.now();
         let new = Device {
@@ -206,7 +244,7 @@ impl Devices {
         match self.store.devices().register(&[new]).await {
             Ok(()) => {}
             // Another request for the same device was faster: is it where we may go?
-            Err(RegisterError::Exist(_)) => return self.place(right, device).await.map(drop),
+            Err(RegisterError::Exist(_)) => return self.place(right, device, csr).await.map(drop),
             Err(RegisterError::Store(error)) => return Err(Refused::ours(error)),
         }
         let event = Event::new(now, Door::DeviceHttps, EventKind::Registered { count: 1 });
@@ -336,6 +374,12 @@ impl Right {
             Self::Token(token) => Some(token),
             Self::Maker { .. } => None,
         }
+    }
+
+    /// Whether it is a token for any device of a product.
+    fn is_for_a_batch(&self) -> bool {
+        let scope = self.token().map(|token| &token.scope);
+        matches!(scope, Some(TokenScope::Product(_)))
     }
 
     /// The product that it is for, where it is for one.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use palisade_core::{Device, DeviceId, Lifecycle, Principal, Serial};
+use palisade_core::{Device, DeviceId, Lifecycle, Principal, Serial, TrustScore};
 use palisade_identity::RevocationReason;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -84,7 +84,8 @@ async fn quarantine_device(
 
 /// Releases a contained device and forgives the denials that cost it trust.
 ///
-/// It is active again where it holds a certificate that is in force, and registered otherwise.
+/// A quarantined device is active again where it holds a certificate that is in force, and registered
+/// otherwise. A device that nobody quarantined and that lost trust stays what it is, and is forgiven.
 #[utoipa::path(
     post,
     path = "/api/v1/devices/{id}/release",
@@ -100,10 +101,19 @@ async fn release_device(
     JsonBody(request): JsonBody<ActRequest>,
 ) -> Result<Done<DeviceAfter>, Problem> {
     let act = Act::on(&state, &id).await?;
-    act.must_be(Lifecycle::Quarantined, "released")?;
-    let to = match act.has_certificate_in_force().await? {
-        true => Lifecycle::Active,
-        false => Lifecycle::Registered,
+    let to = match act.before.posture.lifecycle {
+        Lifecycle::Quarantined if act.has_certificate_in_force().await? => Lifecycle::Active,
+        Lifecycle::Quarantined => Lifecycle::Registered,
+        lifecycle @ (Lifecycle::Active | Lifecycle::Registered)
+            if act.before.posture.trust < TrustScore::MAX =>
+        {
+            lifecycle
+        }
+        lifecycle => {
+            return Err(Problem::conflict(format!(
+                "device {id} is {lifecycle}: only one that is quarantined, or that lost trust, is released"
+            )));
+        }
     };
     // Forgiven first: released with the trust that it has now, it could contain itself again at once.
     let pdp = &state.parts().pdp;

@@ -294,7 +294,7 @@ async fn explain(
     };
     let source = asked.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let pdp = &state.parts().pdp;
-    let subject = pdp.subject(&principal, source).await?;
+    let subject = pdp.onlooker(&principal, source).await?;
     Ok(Json(pdp.explain(&subject, &request).into()))
 }
 

@@ -72,6 +72,16 @@ pub async fn ensure_setup_token(
     if held(store, now).await?.is_some() {
         return Ok(None);
     }
+    make_setup_token(store, clock).await.map(Some)
+}
+
+/// Makes such a token although there are API tokens: for whoever has the server's disk, and lost the tokens.
+/// One that was made before is void.
+///
+/// # Errors
+/// As [`ensure_setup_token`].
+pub async fn make_setup_token(store: &Store, clock: &dyn Clock) -> Result<String, SetupError> {
+    let now = clock.now();
     let secret = secret::generate(PREFIX).map_err(|_| SetupError::Random)?;
     let held = Held {
         hash: secret::hash(&secret),
@@ -79,7 +89,7 @@ pub async fn ensure_setup_token(
     };
     let value = serde_json::to_vec(&held)?;
     store.settings().put(SETTING, &value).await?;
-    Ok(Some(secret))
+    Ok(secret)
 }
 
 /// The set-up token that is valid now, and how it is stored.

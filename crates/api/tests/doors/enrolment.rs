@@ -257,12 +257,39 @@ async fn a_token_is_good_for_its_device_or_product_alone() {
 }
 
 #[tokio::test]
-async fn an_active_device_enrols_again_and_its_first_certificate_stays_valid() {
+async fn a_token_for_a_product_does_not_make_another_of_a_device_that_is_enrolled() {
     let house = House::open().await;
     let first = house.enrol("cam-1").await;
-    let second = house.enrol("cam-1").await;
-    for enrolled in [first, second] {
-        house.identity.peer(&enrolled.der).expect("named");
+    let thief = KeyPair::generate().expect("a key");
+    let batch = house.token("cam", 5).await;
+    let refused = house.ask(&batch, "cam-1", &thief).await;
+    assert_eq!(refused.status, 403);
+    assert!(
+        refused.text().contains("enrolled already"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(house.uses_left(&batch).await, 5);
+    house.refusal("enrolled already").await;
+    // Its answer may have been lost: it is known again by its key.
+    house.ask(&batch, "cam-1", &first.key).await.certificate();
+    // Nor is one that is contained a way in.
+    house.set_lifecycle("cam-1", Lifecycle::Quarantined).await;
+    assert_eq!(house.ask(&batch, "cam-1", &first.key).await.status, 403);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_enrolled_device_enrols_anew_with_a_token_for_it_alone_and_its_first_certificate_stays_valid()
+ {
+    let house = House::open().await;
+    let first = house.enrol("cam-1").await;
+    let scope = TokenScope::Device(device("cam-1"));
+    let (_, own) = house.token_for(scope, 1).await;
+    let after_reset = KeyPair::generate().expect("a key");
+    let second = house.ask(&own, "cam-1", &after_reset).await.certificate();
+    for der in [first.der, second] {
+        house.identity.peer(&der).expect("named");
     }
     house.close().await;
 }

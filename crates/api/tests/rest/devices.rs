@@ -131,7 +131,32 @@ async fn a_device_is_contained_and_released() {
     let released = act(&house, "cam-1", "release").await;
     assert_eq!(released["posture"]["lifecycle"], "active");
     let again = house.post("/api/v1/devices/cam-1/release", json!({}));
-    assert!(again.problem(409).await.contains("only a quarantined one"));
+    assert!(
+        again
+            .problem(409)
+            .await
+            .contains("only one that is quarantined")
+    );
+}
+
+#[tokio::test]
+async fn a_device_that_lost_trust_is_released_without_being_quarantined_first() {
+    let house = house().await;
+    house.fleet(&["cam-1"]).await;
+    enrolled(&house, "cam-1").await;
+    let device = palisade_core::DeviceId::parse("cam-1").expect("valid");
+    let source = std::net::IpAddr::from([10, 0, 0, 1]);
+    let session = house.pdp.subject(&device.clone().into(), source).await;
+    let session = session.expect("known");
+    house.pdp.observe_denial(&device, 30);
+    // The next admission weighs it.
+    let weighed = house.pdp.subject(&device.clone().into(), source).await;
+    let posture = weighed.expect("known").posture().expect("a device");
+    assert!(posture.trust.value() < 40, "{posture:?}");
+    let released = act(&house, "cam-1", "release").await;
+    assert_eq!(released["posture"]["lifecycle"], "active");
+    assert_eq!(released["posture"]["trust"], 100);
+    drop(session);
 }
 
 #[tokio::test]

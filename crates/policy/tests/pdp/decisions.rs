@@ -340,3 +340,29 @@ async fn decisions_are_counted_once_whoever_gives_them() {
     );
     assert_eq!((stats.cache_hits, stats.cache_misses), (198, 2));
 }
+
+#[tokio::test]
+async fn an_onlooker_leaves_no_trace_in_the_sessions_of_whom_it_asks_about() {
+    let world = World::new().await;
+    let id = world.device("cam-1").await;
+    let principal = palisade_core::Principal::from(id.clone());
+    let elsewhere = std::net::IpAddr::from([203, 0, 113, 5]);
+    let onlooker = world.pdp.onlooker(&principal, elsewhere).await;
+    let onlooker = onlooker.expect("known");
+    assert!(world.pdp.explain(&onlooker, &Request::Connect).allowed);
+    assert_eq!(world.pdp.stats().live_principals, 0);
+    let live = world.subject(&id).await;
+    drop(onlooker);
+    // The one that is live is still heard of.
+    world
+        .pdp
+        .set_lifecycle(&id, Lifecycle::Quarantined, "test")
+        .await
+        .expect("sets");
+    assert_eq!(
+        live.posture().map(|posture| posture.lifecycle),
+        Some(Lifecycle::Quarantined)
+    );
+    let nobody = palisade_core::Principal::from(crate::world::device("nobody"));
+    assert!(world.pdp.onlooker(&nobody, elsewhere).await.is_err());
+}

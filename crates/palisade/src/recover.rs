@@ -1,0 +1,74 @@
+//! `palisade recover`.
+
+use clap::Args;
+use palisade_api::setup;
+use palisade_core::{
+    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, SystemClock, port::Journal,
+};
+use palisade_ledger::Ledger;
+use palisade_store::Store;
+use serde_json::json;
+
+use crate::{
+    data::{DataArgs, DataDir},
+    failure::{Context, Failure},
+    output::Output,
+    serve,
+};
+
+/// `palisade recover`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  systemctl stop palisade
+  palisade recover --data /var/lib/palisade
+  systemctl start palisade
+  palisade login --server https://localhost:8443 --ca /var/lib/palisade/root.pem
+
+The server must be stopped. What was there stays: tokens, devices, policies. That it was done is an entry
+of the ledger.")]
+pub(crate) struct RecoverCommand {
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+impl RecoverCommand {
+    pub(crate) fn run(self, output: &Output) -> Result<(), Failure> {
+        let data = DataDir::at(&self.data.data);
+        let database = data.database();
+        if !database.try_exists().context(database.display())? {
+            let why = format!(
+                "{} is no data directory: it has no database",
+                data.path().display()
+            );
+            return Err(Failure::usage(why));
+        }
+        let token = serve::runtime()?.block_on(recover(&data))?;
+        output.done(
+            &json!({ "setup_token": token }),
+            &format!(
+                "{token}\n\nStart the server, and give this to `palisade login` within a day. It works once."
+            ),
+        )
+    }
+}
+
+async fn recover(data: &DataDir) -> Result<String, Failure> {
+    // The store's lock keeps a running server apart.
+    let store = Store::open(data.path()).await?;
+    let bus = std::sync::Arc::new(palisade_bus::LocalBus::new(store.clone()));
+    let ledger = Ledger::open(store.clone(), bus).await?;
+    let act = AdministrativeAct {
+        actor: Actor::Console,
+        act: "setup.recover".to_owned(),
+        target: "set-up token".to_owned(),
+        reason: None,
+        outcome: Outcome::Done,
+    };
+    let kind = EventKind::Administrative(act);
+    let event = Event::new(SystemClock.now(), Door::Internal, kind);
+    ledger.record(vec![event]).await.context("the ledger")?;
+    let token = setup::make_setup_token(&store, &SystemClock).await?;
+    ledger.close().await;
+    store.close().await;
+    Ok(token)
+}
