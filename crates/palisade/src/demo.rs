@@ -31,8 +31,11 @@ use server::Server;
 
 /// How long the fleet speaks in peace before a device turns bad.
 const PEACE: Duration = Duration::from_secs(5);
-/// How long the last picture stays before the timeline is printed.
-const AFTERMATH: Duration = Duration::from_secs(3);
+/// How long a bad device is shown to people before its first bad act: containment is over in less than a
+/// picture.
+const SUSPENSE: Duration = Duration::from_millis(1500);
+/// How long people see what came of it before the timeline is printed.
+const AFTERMATH: Duration = Duration::from_secs(4);
 
 /// Run the main job here and now: devices enrol, speak, one turns bad, and is contained
 #[derive(Debug, Args)]
@@ -76,7 +79,7 @@ impl DemoArgs {
         let view = view::show(picture.clone(), stop_view.clone(), is_live);
         let scene = async {
             let server = Server::start().await?;
-            let told = self.scene(&server, &picture).await;
+            let told = self.scene(&server, &picture, is_live).await;
             // The picture goes before anything else is printed, whatever came of it.
             stop_view.cancel();
             Ok((server, told))
@@ -100,8 +103,10 @@ impl DemoArgs {
                 operator,
             }) => {
                 report.print(output)?;
-                if self.hold {
-                    server.say_how_to_reach_it(operator.token());
+                if !self.hold {
+                    Report::print_next(output)?;
+                } else {
+                    server.say_how_to_reach_it(operator.token())?;
                     let _ = tokio::signal::ctrl_c().await;
                 }
                 fleet.stop().await;
@@ -113,7 +118,13 @@ impl DemoArgs {
         told
     }
 
-    async fn scene(&self, server: &Server, picture: &Arc<Picture>) -> Result<Told, Failure> {
+    async fn scene(
+        &self,
+        server: &Server,
+        picture: &Arc<Picture>,
+        is_live: bool,
+    ) -> Result<Told, Failure> {
+        let for_people = |time: Duration| if is_live { time } else { Duration::ZERO };
         let started = Instant::now();
         picture.enter(Stage::Preparing);
         let operator = Operator::set_up(server).await?;
@@ -124,11 +135,13 @@ impl DemoArgs {
         fleet.wait_connected(picture).await?;
         tokio::time::sleep(PEACE).await;
         picture.enter(Stage::Misbehaving);
+        fleet.mark_bad_one(picture);
+        tokio::time::sleep(for_people(SUSPENSE)).await;
         let mut report = rogue::turn_bad(&fleet, &operator, picture).await?;
         picture.enter(Stage::Contained);
         report.fleet = operator.summary(self.devices, started.elapsed()).await?;
         report.ledger = operator.verify_ledger().await?;
-        tokio::time::sleep(AFTERMATH).await;
+        tokio::time::sleep(for_people(AFTERMATH)).await;
         drop(watch);
         Ok(Told {
             report,

@@ -152,6 +152,11 @@ impl Fleet {
         )
     }
 
+    /// Shows which device will turn bad.
+    pub(super) fn mark_bad_one(&self, picture: &Picture) {
+        picture.set(self.bad_one().0, Cell::Bad);
+    }
+
     /// Connects once more with the device's certificate; when the server refused it by name.
     pub(super) async fn reconnect(&self, device: &Device) -> Result<Option<Instant>, Failure> {
         Ok(self

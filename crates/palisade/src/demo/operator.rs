@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    picture::{Picture, Rates, Suspect},
+    picture::{Counts, Picture, Suspect},
     server::Server,
 };
 use crate::{
@@ -189,24 +189,23 @@ impl Operator {
 
     async fn draw_rates(&self, picture: &Picture) {
         const BETWEEN: Duration = Duration::from_millis(250);
-        let mut before: Option<(Instant, Rates)> = None;
+        let mut before: Option<(Instant, Counts)> = None;
         loop {
             if let Ok(status) = self.get(&["status"]).await {
                 let gateway = &status["gateway"];
                 let count = |key: &str| gateway[key].as_f64().unwrap_or_default();
-                let total = Rates {
+                let total = Counts {
                     allowed: count("messages_in"),
                     denied: count("denied"),
-                    delivered: count("messages_out"),
                 };
                 let now = Instant::now();
                 if let Some((then, old)) = before {
                     let seconds = now.duration_since(then).as_secs_f64();
-                    picture.rates(Rates {
+                    let rates = Counts {
                         allowed: (total.allowed - old.allowed) / seconds,
                         denied: (total.denied - old.denied) / seconds,
-                        delivered: (total.delivered - old.delivered) / seconds,
-                    });
+                    };
+                    picture.count(total, rates);
                 }
                 before = Some((now, total));
             }

@@ -49,12 +49,11 @@ pub(super) enum Cell {
     Contained,
 }
 
-/// Messages per second, as the server counts them.
+/// What the server has counted: of all since its start, or of a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Rates {
+pub(super) struct Counts {
     pub(super) allowed: f64,
     pub(super) denied: f64,
-    pub(super) delivered: f64,
 }
 
 /// Everything that is drawn.
@@ -62,7 +61,7 @@ pub(super) struct Rates {
 pub(super) struct Snapshot {
     pub(super) stage: Stage,
     pub(super) cells: Vec<Cell>,
-    pub(super) rates: Rates,
+    pub(super) totals: Counts,
     /// Denials per second, over time.
     pub(super) denials: Vec<u64>,
     /// Messages per second, over time.
@@ -99,7 +98,7 @@ impl Picture {
             now: Mutex::new(Snapshot {
                 stage: Stage::Preparing,
                 cells: vec![Cell::Unknown; devices.into()],
-                rates: Rates::default(),
+                totals: Counts::default(),
                 denials: Vec::new(),
                 messages: Vec::new(),
                 suspect: None,
@@ -130,9 +129,10 @@ impl Picture {
         self.change(|now| now.steps.push((at, words.into())));
     }
 
-    pub(super) fn rates(&self, rates: Rates) {
+    /// Notes what was counted so far, and how much of it in a second.
+    pub(super) fn count(&self, totals: Counts, rates: Counts) {
         self.change(|now| {
-            now.rates = rates;
+            now.totals = totals;
             for (history, value) in [
                 (&mut now.denials, rates.denied),
                 (&mut now.messages, rates.allowed),

@@ -21,6 +21,8 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Report {
     pub(super) device: String,
+    /// What it did, for people.
+    pub(super) act: String,
     pub(super) steps: Vec<Step>,
     /// The server's own account of why, in one sentence.
     pub(super) why: String,
@@ -43,6 +45,7 @@ impl Report {
             .collect();
         json!({
             "device": self.device,
+            "act": self.act.replace('\n', " "),
             "timeline": steps,
             "why": self.why,
             "fleet": self.fleet,
@@ -57,8 +60,8 @@ impl Report {
             return output.json(&self.to_json());
         }
         output.text(&format!(
-            "\n{} turned bad. After its first bad act:\n",
-            self.device
+            "\n{} turned bad: {}.\nAfter its first bad act:\n",
+            self.device, self.act
         ))?;
         for step in &self.steps {
             let after = match step.after {
@@ -70,7 +73,7 @@ impl Report {
         output.text(&format!("\nWhy: {}", self.why))?;
         let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
         output.text(&format!(
-            "Fleet: {} of {} devices still connected; {} messages allowed, {} requests denied.",
+            "Fleet: {} of {} devices still connected; {} messages allowed, {} denied.",
             number(&self.fleet, "connected"),
             number(&self.fleet, "devices"),
             number(&self.fleet, "messages"),
@@ -80,6 +83,17 @@ impl Report {
             "Ledger: {} entries, each read again and unchanged.",
             number(&self.ledger, "entries")
         ))
+    }
+
+    /// Says where people go from here.
+    pub(super) fn print_next(output: Output) -> Result<(), Failure> {
+        match output.is_json() {
+            true => Ok(()),
+            false => output.text(
+                "\nNext: `./demo --hold` keeps all of this running, to look around in.\n\
+                 The tour in README.md sets up a server and devices of your own.",
+            ),
+        }
     }
 
     fn missing(&self) -> Vec<&'static str> {

@@ -35,7 +35,6 @@ pub(super) async fn turn_bad(
     picture: &Arc<Picture>,
 ) -> Result<Report, Failure> {
     let (index, bad, victim) = fleet.bad_one();
-    picture.set(index, Cell::Bad);
     let mut events = bad.take_events()?;
     let first_act = Instant::now();
     picture.step(format!("{} publishes to {}'s topic", bad.id, victim.id));
@@ -72,6 +71,10 @@ pub(super) async fn turn_bad(
     };
     Ok(Report {
         device: bad.id.to_string(),
+        act: format!(
+            "it published to {}'s topic,\ntried to subscribe to everything (#), and went on when it was denied",
+            victim.id
+        ),
         steps: vec![
             step(
                 "first_denial",

@@ -80,22 +80,27 @@ impl Server {
     }
 
     /// Tells people what is there to be used while it runs.
-    pub(super) fn say_how_to_reach_it(&self, token: &str) {
+    pub(super) fn say_how_to_reach_it(&self, token: &str) -> Result<(), Failure> {
+        let program = std::env::current_exe().context("the path of this program")?;
         println!(
             "
 It keeps running until Ctrl-C. In another terminal:
 
-    export PALISADE_SERVER={people} PALISADE_CA={root} PALISADE_TOKEN={token}
-    palisade device list
-    palisade events --follow
+    export PALISADE_SERVER={people}
+    export PALISADE_CA={root}
+    export PALISADE_TOKEN={token}
+    {program} device list
+    {program} events --follow
 
 MQTT is on {mqtt}, enrolment (EST) on {devices}, metrics on http://127.0.0.1:{metrics}/metrics.",
+            program = program.display(),
             people = self.people_url(),
             root = self.data.root_certificate().display(),
             mqtt = self.mqtt(),
             devices = self.devices_url(),
             metrics = port(&self.house.api.operators_addrs()),
         );
+        Ok(())
     }
 
     /// Stops it and removes everything that it wrote.
