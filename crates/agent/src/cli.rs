@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use palisade_agent::{StateDir, Status};
 use tracing::level_filters::LevelFilter;
 
@@ -79,6 +80,11 @@ enum Command {
     Subscribe(subscribe::SubscribeArguments),
     /// Says how the agent is doing.
     Status,
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// What commands have in common.
@@ -102,6 +108,10 @@ pub(crate) fn main() -> ExitCode {
                 Command::Publish(arguments) => publish::run(&context, arguments).await,
                 Command::Subscribe(arguments) => subscribe::run(&context, arguments).await,
                 Command::Status => status::run(&context).await,
+                Command::Completions { shell } => {
+                    complete(shell);
+                    Ok(())
+                }
             }
         });
         // A read of standard input, or a name that is being looked up, must not hold up the end.
@@ -112,6 +122,17 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(context.json),
     }
+}
+
+fn complete(shell: Shell) {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        shell,
+        &mut Arguments::command(),
+        "palisade-agent",
+        &mut script,
+    );
+    print(String::from_utf8_lossy(&script).trim_end());
 }
 
 /// One thread and a few helpers with small stacks: the agent is to be small.

@@ -39,13 +39,25 @@ pub(super) enum Request {
         topic: String,
         qos: u8,
         retain: bool,
-        wait: bool,
+        wait: Wait,
         length: usize,
     },
     /// To hear messages until it hangs up.
     Subscribe { filter: String, qos: u8 },
     /// How the agent is doing.
     Status,
+}
+
+/// Whether the server's answer to a message is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Wait {
+    /// No.
+    No,
+    /// A moment, where there is a connection: so that who publishes hears of a refusal.
+    AMoment,
+    /// Until it comes.
+    Yes,
 }
 
 /// What it is answered.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{
     Context, Failure,
     config::Config,
-    door::{Answer, Request, ask},
+    door::{Answer, Request, Wait, ask},
     print,
 };
 
@@ -24,9 +24,13 @@ pub(super) struct PublishArguments {
     /// The server keeps it for later subscribers.
     #[arg(long)]
     retain: bool,
-    /// Waits for the server's answer; the agent must run.
+    /// Waits for the server's answer; the agent must run. Without it the answer is waited for a moment, and
+    /// only while the agent is connected.
     #[arg(long)]
     wait: bool,
+    /// Waits for no answer: a message that the server refuses is seen in the agent's log and status alone.
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
     /// Seconds that --wait waits; the message stays queued beyond it.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
@@ -42,7 +46,11 @@ pub(super) async fn run(context: &Context, arguments: PublishArguments) -> Resul
         topic: arguments.topic.clone(),
         qos: arguments.qos,
         retain: arguments.retain,
-        wait: arguments.wait,
+        wait: match (arguments.wait, arguments.no_wait) {
+            (true, _) => Wait::Yes,
+            (false, true) => Wait::No,
+            (false, false) => Wait::AMoment,
+        },
         length: payload.len(),
     };
     let asked = ask(&context.state, &request, &payload);

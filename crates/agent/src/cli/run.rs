@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use palisade_agent::{Agent, Event};
+use palisade_agent::{Agent, Event, reason_name};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, Failure, config::Config, door::Door, print};
@@ -44,9 +44,22 @@ pub(super) async fn run(context: &Context, arguments: RunArguments) -> Result<()
 
 /// For people there is the log; programs get each event as a line.
 fn tell(context: &Context, event: &Event) {
+    match event {
+        Event::Refused { topic, reason } => {
+            tracing::warn!(topic, reason = %in_words(*reason), "the server refused a message");
+        }
+        Event::SubscriptionRefused { filter, reason } => {
+            tracing::warn!(filter, reason = %in_words(*reason), "the server refused a subscription");
+        }
+        _ => {}
+    }
     if context.json {
         print(&describe(event).to_string());
     }
+}
+
+fn in_words(reason: u8) -> String {
+    format!("{} (0x{reason:02x})", reason_name(reason))
 }
 
 fn describe(event: &Event) -> serde_json::Value {

@@ -49,8 +49,15 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         identity.not_after(),
         identity.renewal_due()
     ));
+    if let Some(status) = &running {
+        print(&format!(
+            "messages     {} delivered, {} refused by the server, {} received",
+            status.delivered, status.refused, status.received
+        ));
+    }
+    // An empty queue keeps a file.
     print(&format!(
-        "queue        {} messages, {} bytes; {} dropped, {} damaged",
+        "queue        {} messages wait; its files take {} bytes; {} dropped, {} damaged",
         queue.messages, queue.bytes, queue.dropped, queue.corrupted
     ));
     Ok(())

@@ -14,11 +14,13 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Answer, Listeners, Request};
+use super::{Answer, Listeners, Request, Wait};
 
 const MAX_LINE: u64 = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 const LISTENER: usize = 64;
+/// How long an answer of the server is waited for that nobody asked for.
+const A_MOMENT: Duration = Duration::from_secs(5);
 
 type Input = BufReader<OwnedReadHalf>;
 
@@ -92,7 +94,14 @@ async fn publish(agent: &Agent, request: Request, payload: Vec<u8>, input: &mut 
         false => agent.publish(&topic, payload, qos).await,
     };
     match taken {
-        Ok(_) if !wait => Answer::Taken { reason: None },
+        Ok(delivery) if wait == Wait::AMoment && agent.is_connected() => tokio::select! {
+            reason = timeout(A_MOMENT, delivery.reason()) => Answer::Taken {
+                // It is taken in any case, and goes out when it can.
+                reason: reason.ok().and_then(Result::ok),
+            },
+            () = hung_up(input) => failed(&"hung up"),
+        },
+        Ok(_) if wait != Wait::Yes => Answer::Taken { reason: None },
         Ok(delivery) => tokio::select! {
             reason = delivery.reason() => match reason {
                 Ok(reason) => Answer::Taken { reason: Some(reason) },
