@@ -62,6 +62,7 @@ pub(crate) use import::read_inventory;
 
 pub use access::{EVERYTHING, Scope, Scopes};
 pub use auth::{AuthError, Authenticator, BearerTokens, Caller};
+pub use events::KINDS as EVENT_KINDS;
 
 use crate::problem::{Problem, ProblemKind};
 use denials::Denials;

@@ -25,6 +25,8 @@ pub(crate) use follow::Follow;
 pub(crate) use profile::Profile;
 pub(crate) use prompt::{confirm, new_passphrase, passphrase, secret};
 
+/// The token, instead of the one that was noted.
+pub(crate) const TOKEN_VARIABLE: &str = "PALISADE_TOKEN";
 /// The longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// The longest wait for the head of an answer; an import of a million devices takes its time.
@@ -92,7 +94,7 @@ impl Session {
             Some(file) => Some(std::fs::read_to_string(file).context(file.display())?),
             None => profile.ca,
         };
-        let token = match std::env::var("PALISADE_TOKEN") {
+        let token = match std::env::var(TOKEN_VARIABLE) {
             Ok(token) if !token.is_empty() => Some(token),
             _ => profile.token,
         };
@@ -199,6 +201,12 @@ impl Client {
             server: server.to_owned(),
             token,
         })
+    }
+
+    /// The environment variable that its token came from, if it came from there.
+    fn token_variable(&self) -> Option<&'static str> {
+        let set = std::env::var(TOKEN_VARIABLE).ok();
+        (self.token.is_some() && set == self.token).then_some(TOKEN_VARIABLE)
     }
 
     pub(crate) fn get(&self, path: String) -> Call<'_> {

@@ -54,6 +54,12 @@ impl Failure {
         &self.message
     }
 
+    /// What to do about it.
+    #[cfg(test)]
+    pub(crate) fn what_next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
     pub(crate) fn code(&self) -> Exit {
         self.exit
     }

@@ -78,7 +78,8 @@ impl Pdp {
         Ok(Arc::new(version))
     }
 
-    /// Puts the text and tests of an earlier version in force again, as a new version.
+    /// Puts the text and tests of an earlier version in force again, as a new version. The version that
+    /// is in force stays as it is.
     ///
     /// # Errors
     /// When there is no such version, and as [`Pdp::apply`].
@@ -91,6 +92,9 @@ impl Pdp {
         let Some(earlier) = self.store.policies().find(to).await? else {
             return Err(ApplyError::NoVersion(to));
         };
+        if self.policies().version == to {
+            return Ok(Arc::new(earlier));
+        }
         self.apply(&earlier.text, &earlier.tests, author, reason)
             .await
     }

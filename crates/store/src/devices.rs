@@ -25,6 +25,8 @@ pub struct DeviceFilter {
     pub segment: Option<SegmentId>,
     /// At this point of life.
     pub lifecycle: Option<Lifecycle>,
+    /// Trusted less than this.
+    pub trust_below: Option<TrustScore>,
     /// With all of these labels.
     pub labels: Labels,
     /// With this in its id, in either case.
@@ -175,6 +177,11 @@ impl Devices<'_> {
             if let Some(value) = value {
                 query.push(condition).push_bind(value.to_owned());
             }
+        }
+        if let Some(trust) = filter.trust_below {
+            query
+                .push(" AND trust < ")
+                .push_bind(i64::from(trust.value()));
         }
         // Both engines have `replace` and agree on case; LIKE and instr they do not share.
         for (key, value) in filter.labels.iter() {

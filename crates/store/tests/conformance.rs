@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use palisade_core::{
     Device, DeviceId, Epoch, Grant, GrantActions, GrantId, GrantScope, Labels, Lifecycle, Posture,
-    ProductId, SegmentId, Severity, Timestamp, TokenId, TopicPattern,
+    ProductId, SegmentId, Severity, Timestamp, TokenId, TopicPattern, TrustScore,
 };
 use palisade_store::{
     DeviceFilter, EnrolmentToken, LedgerRow, OutboxRow, PageRequest, RegisterError, Seen,
@@ -348,6 +348,16 @@ async fn devices_are_found_by_their_labels_and_by_a_part_of_their_id() {
         ..DeviceFilter::default()
     };
     assert_eq!(found(by_part).await, ["Cam-1"]);
+    let mut doubtful = device("doubtful");
+    doubtful.posture.trust = TrustScore::new(39);
+    let registered = store.devices().register(&[doubtful]).await;
+    registered.expect("registers");
+    let by_trust = |trust| DeviceFilter {
+        trust_below: Some(TrustScore::new(trust)),
+        ..DeviceFilter::default()
+    };
+    assert_eq!(found(by_trust(40)).await, ["doubtful"]);
+    assert_eq!(found(by_trust(39)).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State};
 use palisade_core::{
     Device, DeviceId, Door, Event, EventKind, Labels, Lifecycle, Posture, Product, ProductId,
-    SegmentId,
+    SegmentId, TrustScore,
 };
 use palisade_store::{DeviceFilter, PageRequest, RegisterError};
 use serde::{Deserialize, Deserializer};
@@ -22,6 +22,7 @@ use super::{
     schema,
     text::{Line, Reason},
     views::{DeviceView, LifecycleDoc},
+    whole::Whole,
 };
 use crate::problem::Problem;
 
@@ -51,6 +52,10 @@ struct DeviceQuery {
     /// At this point of life.
     #[param(inline, value_type = Option<LifecycleDoc>)]
     lifecycle: Option<Lifecycle>,
+    /// Trusted less than this, 1 to 100.
+    #[param(inline, value_type = Option<Whole<1, 100>>)]
+    #[serde(default, deserialize_with = "trust")]
+    trust_below: Option<TrustScore>,
     /// With this label, as `key=value`; several are separated by `;`.
     #[param(value_type = Option<String>, example = "site=berlin",
         pattern = r"^[A-Za-z0-9._-]{1,63}=[^;\u0000-\u001f\u007f-\u009f]{0,255}(;[A-Za-z0-9._-]{1,63}=[^;\u0000-\u001f\u007f-\u009f]{0,255}){0,31}$")]
@@ -66,6 +71,17 @@ struct DeviceQuery {
     #[serde(default)]
     #[param(inline, value_type = Option<Limit>)]
     limit: Limit,
+}
+
+/// A query is text, numbers in it as well.
+fn trust<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TrustScore>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.parse() {
+        Ok(trust @ 1..=100) => Ok(Some(TrustScore::new(trust))),
+        _ => Err(serde::de::Error::custom(
+            "trust_below: a whole number from 1 to 100",
+        )),
+    }
 }
 
 fn label_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
@@ -96,6 +112,7 @@ async fn list_devices(
         product: query.product,
         segment: query.segment,
         lifecycle: query.lifecycle,
+        trust_below: query.trust_below,
         labels: query.label,
         search: query.search.map(|search| search.to_string()),
     };

@@ -15,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+pub use self::query::KINDS;
 use self::{
     query::{EventFormat, EventQuery, KindName, Order},
     stream::stream_events,

@@ -95,11 +95,14 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let item = ProblemItem {
             line: None,
             field: (path != ".").then(|| path.chars().take(200).collect()),
-            detail: inner.to_string().chars().take(500).collect(),
+            detail: without_position(&inner.to_string())
+                .chars()
+                .take(500)
+                .collect(),
         };
         let detail = match &item.field {
-            Some(field) => format!("{field}: {inner}"),
-            None => inner.to_string(),
+            Some(field) => format!("{field}: {}", item.detail),
+            None => item.detail.clone(),
         };
         Problem::invalid(detail).with_errors(vec![item])
     })?;
@@ -107,6 +110,14 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .end()
         .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
     Ok(value)
+}
+
+/// A message about a value without its place in the text: the field says where it is.
+fn without_position(message: &str) -> &str {
+    match message.rsplit_once(" at line ") {
+        Some((before, place)) if place.contains(" column ") => before,
+        _ => message,
+    }
 }
 
 /// What is read from a JSON object only: serde reads structs from arrays too, which no document says.

@@ -13,10 +13,12 @@ use super::{
     PeopleState,
     access::Scope,
     acts::Done,
+    devices::known_product,
     extract::{JsonBody, NoParameters, Path, Query, object},
     page::{Page, PageQuery},
     routes::Routes,
     schema,
+    services::known_service,
 };
 use crate::problem::Problem;
 
@@ -174,6 +176,8 @@ async fn list_grants(
 }
 
 /// Adds a grant. It is in force at every door when this is answered.
+///
+/// The product, device or service that it is for must be known; a segment is free to be named.
 #[utoipa::path(
     post,
     path = "/api/v1/grants",
@@ -186,9 +190,11 @@ async fn add_grant(
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(request): JsonBody<GrantRequest>,
 ) -> Result<Done<GrantView>, Problem> {
+    let scope = request.scope.into();
+    known_holder(&state, &scope).await?;
     let grant = Grant {
         id: GrantId::generate(),
-        scope: request.scope.into(),
+        scope,
         pattern: request.pattern,
         actions: request.actions.into(),
         created_at: state.parts().clock.now(),
@@ -197,6 +203,23 @@ async fn add_grant(
     let (kind, id) = (grant.scope.kind(), grant.scope.id());
     let target = format!("{}: {kind} {id} {}", grant.id, grant.pattern);
     Ok(Done::created(target, grant.into()))
+}
+
+/// A grant to nobody is a slip of the pen. Segments are there as soon as they are named.
+async fn known_holder(state: &PeopleState, scope: &GrantScope) -> Result<(), Problem> {
+    match scope {
+        GrantScope::Fleet | GrantScope::Segment(_) => {}
+        GrantScope::Product(id) => drop(known_product(state, id).await?),
+        GrantScope::Service(id) => drop(known_service(state, id).await?),
+        GrantScope::Device(id) => {
+            if state.store().devices().find(id).await?.is_none() {
+                return Err(Problem::conflict(format!(
+                    "device {id} is not registered: register it with POST /api/v1/devices"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes a grant. Live sessions are decided anew before this is answered.

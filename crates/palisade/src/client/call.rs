@@ -141,7 +141,7 @@ impl<'a> Call<'a> {
         let answer = answer.map_err(|error| unreachable(&self.client.server, &error))?;
         match answer.status().is_success() {
             true => Ok(answer),
-            false => Err(problem::read(answer)),
+            false => Err(problem::read(answer, self.client.token_variable())),
         }
     }
 

@@ -15,8 +15,15 @@ const MAX_PROBLEM: u64 = 1024 * 1024;
 /// Single errors of a refusal that are shown.
 const MAX_ERRORS: usize = 20;
 
-/// Reads the refusal.
-pub(super) fn read(answer: Response<Body>) -> Failure {
+/// What the REST API is asked for, and the command that asks for it: the server speaks to programs.
+const COMMANDS: [(&str, &str); 3] = [
+    ("PUT /api/v1/products/", "palisade product put "),
+    ("PUT /api/v1/services/", "palisade service put "),
+    ("POST /api/v1/devices", "palisade device add"),
+];
+
+/// Reads the refusal; `variable` is where the token came from, if it came from the environment.
+pub(super) fn read(answer: Response<Body>, variable: Option<&str>) -> Failure {
     let status = answer.status();
     let mut text = String::new();
     // A refusal that cannot be read is a refusal all the same.
@@ -26,13 +33,22 @@ pub(super) fn read(answer: Response<Body>) -> Failure {
         .take(MAX_PROBLEM)
         .read_to_string(&mut text);
     let problem: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-    describe(status.as_u16(), &problem)
+    let failure = describe(status.as_u16(), &problem);
+    match variable {
+        Some(name) if status.as_u16() == 401 => failure.next(format!(
+            "the token is that of the environment variable {name}: set it to a valid one, or unset it to use \
+             the login that is noted"
+        )),
+        _ => failure,
+    }
 }
 
 fn describe(status: u16, problem: &Value) -> Failure {
     let text = |name: &str| {
         let found = problem.get(name).and_then(Value::as_str);
-        found.map(sanitise).filter(|text| !text.is_empty())
+        found
+            .map(|text| as_commands(&sanitise(text)))
+            .filter(|text| !text.is_empty())
     };
     let message = match (text("title"), text("detail")) {
         (Some(title), Some(detail)) => format!("{title}: {detail}"),
@@ -49,11 +65,28 @@ fn describe(status: u16, problem: &Value) -> Failure {
         429 => (Exit::Failure, Some("try again later")),
         _ => (Exit::Failure, None),
     };
+    let single = errors(problem).filter(|errors| !message.ends_with(errors.as_str()));
     let failure = Failure::new(message).exit(exit);
-    match errors(problem).or(next.map(str::to_owned)) {
+    match single.or(next.map(str::to_owned)) {
         Some(next) => failure.next(next),
         None => failure,
     }
+}
+
+/// The text with commands in place of requests.
+fn as_commands(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (request, command) in COMMANDS {
+        if let Some(at) = text.find(request) {
+            let rest = at + request.len();
+            let end = text[rest..]
+                .find(char::is_whitespace)
+                .map_or(text.len(), |length| rest + length);
+            let named = format!("`{command}{}`", &text[rest..end]);
+            text.replace_range(at..end, &named);
+        }
+    }
+    text
 }
 
 /// The single errors of a request with many parts, a line each.
@@ -102,6 +135,32 @@ mod tests {
             assert_eq!(failure.message(), "no: because");
         }
         assert!(describe(500, &Value::Null).message().contains("500"));
+    }
+
+    #[test]
+    fn a_request_that_would_help_is_named_as_a_command() {
+        for (detail, expected) in [
+            (
+                "product lamp is not known: make it known with PUT /api/v1/products/lamp",
+                "product lamp is not known: make it known with `palisade product put lamp`",
+            ),
+            (
+                "register it with POST /api/v1/devices first",
+                "register it with `palisade device add` first",
+            ),
+            ("nothing of the kind", "nothing of the kind"),
+        ] {
+            assert_eq!(as_commands(detail), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_once() {
+        let error = json!({"field": "pattern", "detail": "no filter"});
+        let problem = json!({"detail": "pattern: no filter", "errors": [error]});
+        let failure = describe(422, &problem);
+        assert_eq!(failure.message(), "pattern: no filter");
+        assert_eq!(failure.what_next(), None);
     }
 
     #[test]

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use palisade_api::people::EVERYTHING;
+use palisade_core::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
+use super::device::count_contained;
 use crate::{
-    client::{Act, Client, Profile, Session, path, secret},
-    failure::{Context, Failure},
+    client::{Act, Client, Profile, Session, confirm, path, secret},
+    failure::{Context, Exit, Failure},
     output::{Column, Output, column},
 };
 
@@ -16,7 +19,15 @@ const WHO: [Column; 3] = [
     column("id", "/id"),
     column("scopes", "/scopes"),
 ];
-const STATUS: [Column; 1] = [column("version", "/version")];
+const STATUS: [Column; 7] = [
+    column("version", "/version"),
+    column("time", "/time"),
+    column("trust domain", "/trust_domain"),
+    column("policy version", "/policy_version"),
+    column("ledger entries", "/ledger_entries"),
+    column("issuer ends", "/issuer_not_after"),
+    column("root key is here", "/root_key_is_here"),
+];
 
 /// `palisade login`.
 #[derive(Debug, Args)]
@@ -87,6 +98,13 @@ impl LoginCommand {
             .post(path(&["setup"]))
             .json(&body)
             .send()
+            .map_err(|failure| match failure.code() {
+                Exit::Denied => failure.next(
+                    "`palisade serve` prints the set-up token (pset_...) on its terminal when it starts and \
+                     nobody can log in yet",
+                ),
+                _ => failure,
+            })
     }
 }
 
@@ -99,11 +117,19 @@ pub(crate) struct LogoutCommand {
     /// Revoke the token at the server too (it must be one with the scope admin)
     #[arg(long)]
     revoke: bool,
+    /// Do not ask whether you are sure
+    #[arg(long, short)]
+    yes: bool,
 }
 
 impl LogoutCommand {
     pub(crate) fn run(self, output: &Output) -> Result<(), Failure> {
         let profile = Profile::read()?.unwrap_or_default();
+        let is_last = is_last_administrator(&profile);
+        if is_last {
+            let question = format!("{LAST} Go on?");
+            confirm(self.yes, &question)?;
+        }
         if self.revoke {
             let (Some(server), Some(ca), Some(id)) =
                 (&profile.server, &profile.ca, &profile.token_id)
@@ -120,14 +146,59 @@ impl LogoutCommand {
             (false, _) => "No login was noted.",
             (true, true) => "Logged out; the token is revoked.",
             (true, false) => {
-                "Logged out. The token stays valid: `palisade api-token revoke` ends it."
+                "Logged out. The token stays valid for whoever kept it: `palisade api-token revoke` ends it."
             }
         };
+        if removed && is_last {
+            eprintln!("{LAST} {RECOVER}");
+        }
         output.done(
-            &json!({ "removed": removed, "revoked": self.revoke }),
+            &json!({ "removed": removed, "revoked": self.revoke, "last": is_last }),
             sentence,
         )
     }
+}
+
+const LAST: &str = "This token is the last valid one that may administer: without it nobody can.";
+const RECOVER: &str = "`palisade recover --data DIR` on the server makes a way back in.";
+
+/// Whether no other token may administer, as far as the noted one can see. It need not be able to.
+fn is_last_administrator(profile: &Profile) -> bool {
+    let (Some(server), Some(ca), Some(own)) = (&profile.server, &profile.ca, &profile.token_id)
+    else {
+        return false;
+    };
+    let Ok(client) = Client::new(server, ca, profile.token.clone()) else {
+        return false;
+    };
+    let tokens = client.get(path(&["api-tokens"])).query("limit", Some(1000));
+    match tokens.send() {
+        Ok(tokens) => is_last(&tokens, own, SystemClock.now()),
+        Err(_) => false,
+    }
+}
+
+fn is_last(tokens: &Value, own: &str, now: Timestamp) -> bool {
+    let may_administer = |token: &&Value| {
+        let ended = token.get("expires_at").and_then(|end| {
+            let end: Timestamp = serde_json::from_value(end.clone()).ok()?;
+            Some(end <= now)
+        });
+        let scopes = token.get("scopes").and_then(Value::as_array);
+        let administers = |scope: &Value| scope == EVERYTHING || scope == "admin";
+        token.get("revoked") != Some(&Value::Bool(true))
+            && ended != Some(true)
+            && scopes.is_some_and(|scopes| scopes.iter().any(administers))
+    };
+    let items = tokens.get("items").and_then(Value::as_array);
+    let mut administrators = items.into_iter().flatten().filter(may_administer);
+    let is_whole = tokens.get("next").is_none_or(Value::is_null);
+    // One that is not seen may be there.
+    is_whole
+        && administrators
+            .next()
+            .is_some_and(|token| token.get("id") == Some(&own.into()))
+        && administrators.next().is_none()
 }
 
 /// `palisade whoami`.
@@ -144,12 +215,109 @@ impl Act for WhoamiCommand {
 
 /// `palisade status`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  palisade status\n  palisade status --json")]
-pub(crate) struct StatusCommand {}
+#[command(after_help = "Examples:
+  palisade status
+  palisade status --verbose
+  palisade status --json")]
+pub(crate) struct StatusCommand {
+    /// Show its counters too
+    #[arg(long, short)]
+    verbose: bool,
+}
 
 impl Act for StatusCommand {
     fn act(self, session: &Session) -> Result<(), Failure> {
-        let answer = session.get(path(&["status"])).send()?;
+        let mut answer = session.get(path(&["status"])).send()?;
+        if session.output.is_json() {
+            return session.output.json(&answer);
+        }
+        // Who may not look at devices reads the rest.
+        let contained = count_contained(session).unwrap_or(None);
+        session
+            .output
+            .text(&in_one_line(&answer, contained.as_deref()))?;
+        if !self.verbose
+            && let Some(map) = answer.as_object_mut()
+        {
+            map.retain(|name, _| STATUS.iter().any(|column| column.pointer[1..] == *name));
+        }
         session.output.record(&answer, &STATUS)
+    }
+}
+
+/// How the server and its fleet are, in the words that an operator looks for first.
+fn in_one_line(status: &Value, contained: Option<&str>) -> String {
+    let count = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let quarantined = count("/devices/quarantined");
+    let mut parts = vec![format!("{} active", count("/devices/active"))];
+    if let Some(contained) = contained {
+        parts.push(format!("{contained} contained by trust"));
+    }
+    parts.push(format!("{quarantined} quarantined"));
+    for (name, pointer) in [
+        ("registered", "/devices/registered"),
+        ("revoked", "/devices/revoked"),
+        ("retired", "/devices/retired"),
+    ] {
+        if count(pointer) > 0 {
+            parts.push(format!("{} {name}", count(pointer)));
+        }
+    }
+    let sessions = count("/gateway/connected");
+    let verdict = match (contained, quarantined) {
+        (Some("0"), 0) => "all well",
+        (None, 0) => "nothing is quarantined",
+        _ => "see `palisade device list --trust-below 100` and `--lifecycle quarantined`",
+    };
+    let s = if sessions == 1 { "" } else { "s" };
+    format!(
+        "Devices: {}; {sessions} session{s}; {verdict}.",
+        parts.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_a_sentence() {
+        let status =
+            json!({"devices": {"active": 3, "quarantined": 0}, "gateway": {"connected": 5}});
+        assert_eq!(
+            in_one_line(&status, Some("0")),
+            "Devices: 3 active, 0 contained by trust, 0 quarantined; 5 sessions; all well."
+        );
+        assert!(!in_one_line(&status, Some("1")).contains("all well"));
+        assert!(!in_one_line(&status, None).contains("all well"));
+    }
+
+    #[test]
+    fn the_last_administrator_is_the_only_valid_one() {
+        let now: Timestamp = serde_json::from_value(json!("2026-01-02T00:00:00Z")).expect("a time");
+        let token = |id: &str, scope: &str| json!({"id": id, "scopes": [scope], "revoked": false, "expires_at": null});
+        let listed = |other: Value| json!({"items": [token("mine", "*"), other], "next": null});
+        let ended = json!({"id": "b", "scopes": ["*"], "expires_at": "2026-01-01T00:00:00Z"});
+        let revoked = json!({"id": "b", "scopes": ["admin"], "revoked": true});
+        for (other, expected) in [
+            (token("b", "admin"), false),
+            (token("b", "*"), false),
+            (token("b", "devices:read"), true),
+            (ended, true),
+            (revoked, true),
+        ] {
+            assert_eq!(
+                is_last(&listed(other.clone()), "mine", now),
+                expected,
+                "{other}"
+            );
+        }
+        let more = json!({"items": [token("mine", "*")], "next": "x"});
+        assert!(!is_last(&more, "mine", now));
+        assert!(!is_last(
+            &json!({"items": [token("b", "*")], "next": null}),
+            "mine",
+            now
+        ));
     }
 }

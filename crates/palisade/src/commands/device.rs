@@ -2,6 +2,7 @@
 
 mod add;
 mod contain;
+mod standing;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use crate::{
 use add::{AddArgs, ImportArgs};
 use contain::{ContainArgs, RevokeArgs};
 
+pub(super) use standing::count_contained;
+
 const COLUMNS: [Column; 7] = [
     column("DEVICE", "/id"),
     column("PRODUCT", "/product"),
@@ -25,12 +28,13 @@ const COLUMNS: [Column; 7] = [
     column("LAST SEEN", "/last_seen_at"),
     column("LABELS", "/labels"),
 ];
-const FIELDS: [Column; 9] = [
+const FIELDS: [Column; 10] = [
     column("device", "/id"),
     column("product", "/product"),
     column("segment", "/posture/segment"),
     column("lifecycle", "/posture/lifecycle"),
     column("trust", "/posture/trust"),
+    column("held because", "/held"),
     column("because", "/posture/reasons"),
     column("labels", "/labels"),
     column("registered", "/registered_at"),
@@ -51,6 +55,7 @@ pub(crate) enum DeviceCommand {
     #[command(after_help = "Examples:
   palisade device list
   palisade device list --product camera --lifecycle quarantined
+  palisade device list --trust-below 100
   palisade device list --label site=berlin --limit 1000 --json")]
     List(ListArgs),
     /// Show a device and what is thought of it
@@ -135,6 +140,9 @@ pub(crate) struct ListArgs {
     /// Only at this point of their life
     #[arg(long, value_parser = ["registered", "active", "quarantined", "revoked", "retired"])]
     lifecycle: Option<String>,
+    /// Only those that are trusted less than this
+    #[arg(long, value_name = "1..100", value_parser = clap::value_parser!(u8).range(1..=100))]
+    trust_below: Option<u8>,
     /// Only with this label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
@@ -157,7 +165,11 @@ impl Act for DeviceCommand {
         match self {
             Self::List(args) => list(&args, session),
             Self::Show(DeviceArgs { device }) => {
-                let answer = session.get(path(&["devices", &device])).send()?;
+                let mut answer = session.get(path(&["devices", &device])).send()?;
+                if !session.output.is_json() {
+                    standing::mark(&mut answer, session);
+                    standing::explain(&mut answer, session);
+                }
                 session.output.record(&answer, &FIELDS)
             }
             Self::Add(args) => args.add(session),
@@ -204,15 +216,23 @@ impl Act for DeviceCommand {
 
 fn list(args: &ListArgs, session: &Session) -> Result<(), Failure> {
     let labels = (!args.labels.is_empty()).then(|| args.labels.join(";"));
-    let answer = args.page.read(|| {
+    let mut answer = args.page.read(|| {
         session
             .get(path(&["devices"]))
             .query("product", args.product.as_ref())
             .query("segment", args.segment.as_ref())
             .query("lifecycle", args.lifecycle.as_ref())
             .query("label", labels.as_ref())
+            .query("trust_below", args.trust_below)
             .query("search", args.search.as_ref())
     })?;
+    let items = answer.get_mut("items").and_then(Value::as_array_mut);
+    if !session.output.is_json() {
+        items
+            .into_iter()
+            .flatten()
+            .for_each(|device| standing::mark(device, session));
+    }
     session.output.list(&answer, &COLUMNS)
 }
 

@@ -2,7 +2,8 @@
 
 use std::{net::IpAddr, str::FromStr};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
+use palisade_api::people::EVENT_KINDS;
 use palisade_core::{Clock, SystemClock, Timestamp};
 use serde_json::Value;
 
@@ -65,7 +66,7 @@ pub(crate) struct EventsCommand {
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
     /// Only of this kind
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(EVENT_KINDS))]
     kind: Option<String>,
     /// Only about this principal (device/ID or service/ID)
     #[arg(long, value_name = "PRINCIPAL")]

@@ -140,7 +140,14 @@ impl Act for PolicyCommand {
                 let body = json!({ "version": version, "reason": reason });
                 let path = path(&["policy", "rollback"]);
                 let answer = session.post(path).json(&body).send()?;
-                in_force(&answer, session)
+                // What is rolled back to comes into force under a number of its own.
+                match answer.get("version").and_then(Value::as_u64) == Some(version) {
+                    true => session.output.done(
+                        &answer,
+                        &format!("Version {version} is in force already: nothing changed."),
+                    ),
+                    false => in_force(&answer, session),
+                }
             }
             Self::Explain(args) => args.explain(session),
         }

@@ -49,9 +49,17 @@ fn key(line: &str) -> Option<String> {
     (!key.is_empty() && key.chars().all(is_bare)).then(|| format!(": {key}"))
 }
 
+/// Whether a value should have been an address with its port.
+pub(super) fn is_about_an_address(message: &str) -> bool {
+    message.contains("invalid socket address")
+}
+
 /// Turns the deserialiser's words on unknown keys into ours; other messages stay.
 fn explain(message: &str) -> String {
     let message = message.trim();
+    if is_about_an_address(message) {
+        return "this is no address to listen on: write IP:PORT, as 127.0.0.1:8883".to_owned();
+    }
     let kind = match message.split_once(" `") {
         Some(("unknown field", _)) => "key",
         Some(("unknown variant", _)) => "value",

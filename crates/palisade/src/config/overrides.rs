@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Config, ConfigError, error::suggest, template};
+use super::{Config, ConfigError, error::is_about_an_address, error::suggest, template};
 
 /// The beginning of every variable that is ours.
 const PREFIX: &str = "PALISADE_";
@@ -107,6 +107,8 @@ impl Override {
                     *table = candidate;
                     return Ok(());
                 }
+                // A list of one address is what was meant, and the first reading knows nothing of it.
+                Err(error) if is_about_an_address(error.message()) => first_error = Some(error),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }

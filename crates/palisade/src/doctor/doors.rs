@@ -14,16 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Looks at every address that is configured.
 pub(super) fn examine(config: &Config, running: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (door, addresses) in [
-        ("door for MQTT", &config.gateway.listen),
-        ("door for devices", &config.devices.listen),
-        ("door for people", &config.people.listen),
-        ("door for operators", &config.operators.listen),
+    for (door, key, addresses) in [
+        ("door for MQTT", "gateway", &config.gateway.listen),
+        ("door for devices", "devices", &config.devices.listen),
+        ("door for people", "people", &config.people.listen),
+        ("door for operators", "operators", &config.operators.listen),
     ] {
         findings.extend(
             addresses
                 .iter()
-                .map(|address| judge(door, *address, running)),
+                .map(|address| judge(door, key, *address, running)),
         );
     }
     match running {
@@ -37,7 +37,7 @@ pub(super) fn examine(config: &Config, running: bool) -> Vec<Finding> {
     findings
 }
 
-fn judge(door: &'static str, address: SocketAddr, running: bool) -> Finding {
+fn judge(door: &'static str, section: &str, address: SocketAddr, running: bool) -> Finding {
     match (TcpListener::bind(address), running) {
         (Ok(_), false) => Finding::ok(door, format!("{address} is free")),
         (Ok(_), true) if address.port() == 0 => Finding::ok(door, "it takes any free port"),
@@ -53,14 +53,18 @@ fn judge(door: &'static str, address: SocketAddr, running: bool) -> Finding {
             door,
             format!("{address} is in use by another program"),
             format!(
-                "find it with `ss -ltnp 'sport = :{}'`, or listen elsewhere",
+                "find it with `ss -ltnp 'sport = :{}'`, or listen elsewhere: `--set \
+                 {section}.listen=IP:PORT`",
                 address.port()
             ),
         ),
         (Err(error), _) => Finding::fail(
             door,
             format!("{address}: {error}"),
-            "listen on an address of this machine, on a port that this user may use",
+            format!(
+                "listen on an address of this machine, on a port that this user may use: `--set \
+                 {section}.listen=IP:PORT`"
+            ),
         ),
     }
 }

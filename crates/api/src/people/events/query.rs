@@ -18,7 +18,8 @@ use super::super::{
 };
 use crate::problem::Problem;
 
-const KINDS: [&str; 17] = [
+/// The names of the kinds of events.
+pub const KINDS: [&str; 17] = [
     "admitted",
     "refused",
     "disconnected",

@@ -50,6 +50,11 @@ pub(crate) struct ExplainArgs {
 
 impl ExplainArgs {
     pub(super) fn explain(self, session: &Session) -> Result<(), Failure> {
+        let needs_topic = ["publish", "subscribe", "receive"].contains(&self.action.as_str());
+        if needs_topic && self.topic.is_none() {
+            let message = format!("on which topic would it {}?", self.action);
+            return Err(Failure::usage(message).next("give it with --topic TOPIC"));
+        }
         let mut body = json!({ "principal": self.principal, "action": self.action });
         if let Some(topic) = &self.topic {
             body["topic"] = json!(topic);
