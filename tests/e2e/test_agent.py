@@ -92,6 +92,23 @@ def test_what_it_publishes_arrives(palisade, agent, backend):
         assert heard.message() == (topic, "21.5", 1, False)
 
 
+def test_what_the_server_refuses_is_seen(agent):
+    agent.enrol()
+    agent.start()
+    refused = agent.command("publish", "devices/another/telemetry", input=b"99", check=False)
+    assert refused.returncode == 3 and b"refused" in refused.stderr and b"0x87" in refused.stderr, refused
+    agent.publish("devices/another/telemetry", b"99", "--no-wait")
+    wait_for(lambda: agent.status()["connection"]["refused"] == 2, "both are counted")
+    assert b"2 refused by the server" in agent.command("status").stdout
+    log = agent.state.parent / "agent.log"
+    wait_for(lambda: log.read_text().count("refused a message") == 2, "both are in the log")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completions_are_printed(shell):
+    assert b"palisade-agent" in run(binary("palisade-agent"), "completions", shell).stdout
+
+
 def test_what_is_published_while_it_is_not_running_waits_and_arrives_in_order(palisade, agent, backend):
     agent.enrol()
     topic = f"devices/{agent.name}/telemetry"

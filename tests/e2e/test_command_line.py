@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from palisade import Palisade, binary, run
+import mosquitto
+from fleet import Fleet
+from palisade import HOST, Palisade, binary, run, wait_for
 
 NOUNS = ["device", "product", "token", "policy", "grant", "ledger", "ca"]
 
@@ -57,6 +59,88 @@ def test_a_device_is_registered_quarantined_and_released(logged_in, fleet):
     assert shown["posture"]["lifecycle"] == "quarantined"
     logged_in.cli("device", "release", device.name, "--reason", "test over")
     assert "active" in logged_in.cli("device", "show", device.name).stdout.decode()
+
+
+def test_a_device_that_is_held_is_shown_with_why_and_by_whom(logged_in, fleet):
+    device = fleet.device()
+    logged_in.cli("device", "quarantine", device.name, "--reason", "talks to strangers")
+    shown = logged_in.cli("device", "show", device.name).stdout.decode()
+    assert "talks to strangers (since 2" in shown and "by token/tests)" in shown, shown
+
+
+def test_a_device_that_policy_shuts_out_for_its_trust_is_shown_as_contained(own_palisade):
+    own_palisade.login()
+    fleet = Fleet(own_palisade)
+    trusted, untrusted = fleet.device(), fleet.device()
+    lower_trust(own_palisade, untrusted)
+    shown = own_palisade.cli("device", "show", untrusted.name).stdout.decode()
+    assert "active (contained: trust " in shown, shown
+    assert "contained" not in own_palisade.cli("device", "show", trusted.name).stdout.decode()
+    listed = own_palisade.cli("device", "list", "--trust-below", "100").stdout.decode()
+    assert untrusted.name in listed and "contained: trust" in listed and trusted.name not in listed, listed
+    status = own_palisade.cli("status").stdout.decode()
+    assert status.startswith("Devices: 2 active, 1 contained by trust, 0 quarantined; "), status
+    assert "all well" not in status and "decisions" not in status
+    assert "decisions" in own_palisade.cli("status", "--verbose").stdout.decode()
+
+
+def lower_trust(palisade, device):
+    """Lets a device be denied until its trust is gone."""
+    def is_shut_out():
+        mosquitto.publish(palisade, device, "devices/another/x", "x", "-q", "0", "--repeat", "50", check=False)
+        return palisade.get(f"/devices/{device.name}")["posture"]["trust"] < 40
+
+    wait_for(is_shut_out, "trust is gone", 60)
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["grant", "add", "a/#", "--product", "nosuch", "--allow", "publish"], "`palisade product put nosuch`"),
+    (["grant", "add", "a/#", "--service", "nosuch", "--allow", "publish"], "`palisade service put nosuch`"),
+    (["grant", "add", "a/#", "--device", "nosuch", "--allow", "publish"], "`palisade device add`"),
+    (["token", "create", "--product", "nosuch"], "`palisade product put nosuch`"),
+    (["policy", "explain", "device/x", "publish"], "--topic"),
+    (["events", "--kind", "foo"], "posture_changed"),
+    (["message", "publish", "a/b", "x"], "palisade api-token create"),
+])
+def test_a_refusal_names_the_way_out(logged_in, arguments, says):
+    done = logged_in.cli(*arguments, check=False)
+    said = done.stderr.decode()
+    assert done.returncode not in (0, 101) and says in said and "PUT /api" not in said, said
+
+
+def test_what_is_wrong_with_a_pattern_is_said_once(logged_in):
+    done = logged_in.cli("grant", "add", "a/#/b", "--fleet", "--allow", "publish", check=False)
+    said = done.stderr.decode()
+    assert "line 1" not in said and said.count("not a topic filter") == 1, said
+
+
+def test_a_wrong_token_is_named_by_where_it_came_from(palisade, tmp_path):
+    environment = {**palisade.environment(), "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    server = ["--server", f"https://{HOST}:{palisade.people}", "--ca", palisade.ca]
+    for variable, command, says in [("PALISADE_SETUP_TOKEN", "login", b"palisade serve"),
+                                    ("PALISADE_TOKEN", "whoami", b"PALISADE_TOKEN")]:
+        done = run(binary("palisade"), command, *server, check=False,
+                   env={**environment, variable: "pset_" + "x" * 43})
+        assert done.returncode == 3 and says in done.stderr, done
+
+
+def test_going_back_to_the_version_in_force_changes_nothing(own_palisade):
+    own_palisade.login()
+    before = own_palisade.get("/policy/versions")["items"]
+    said = own_palisade.cli("policy", "rollback", str(before[0]["version"])).stdout
+    assert b"nothing changed" in said, said
+    assert own_palisade.get("/policy/versions")["items"] == before
+
+
+def test_who_logs_out_with_the_last_token_is_told(own_palisade):
+    own_palisade.login()
+    own_palisade.post("/api-tokens", {"name": "second", "scopes": ["*"]})
+    assert b"last" not in own_palisade.cli("logout").stderr
+    own_palisade.login()
+    for token in own_palisade.get("/api-tokens")["items"]:
+        if token["name"] == "second":
+            own_palisade.rest("DELETE", f"/api-tokens/{token['id']}", expect=(200, 204))
+    assert b"palisade recover" in own_palisade.cli("logout").stderr
 
 
 def test_what_does_not_exist_is_said_and_the_exit_code_is_not_0(logged_in):

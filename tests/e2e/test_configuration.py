@@ -38,11 +38,18 @@ def test_an_unknown_key_in_the_environment_is_refused_too(stranger):
     assert "max_packet_size" in said
 
 
+def test_an_address_without_a_port_is_answered_with_one_that_has_it(stranger):
+    done = run(binary("palisade"), "serve", "--data", stranger.data, "--set", "gateway.listen=127.0.0.1",
+               check=False, env=stranger.environment())
+    assert done.returncode not in (0, 101) and b"IP:PORT" in done.stderr, done
+
+
 @pytest.mark.parametrize("text, names", [
     ("[gateway]\nmax_packet_size = 'large'\n", "palisade.toml:2"),
     ("[gateway]\nmax_packet_size = 1\n", "max_packet_size"),
     ("[gateway\n", "palisade.toml"),
     ("[gateway]\nlisten = ['somewhere']\n", "palisade.toml:2"),
+    ("[gateway]\nlisten = ['127.0.0.1']\n", "127.0.0.1:8883"),
 ])
 def test_a_value_that_cannot_be_is_refused_with_its_key_or_line(stranger, text, names):
     assert names in serve(stranger, text)

@@ -64,6 +64,38 @@ async fn a_message_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
+async fn a_grant_is_for_what_is_known() {
+    let house = house().await;
+    let grant = |kind: &str| {
+        json!({
+            "scope": { "type": kind, "id": "nosuch" },
+            "pattern": "a/#",
+            "actions": { "publish": true }
+        })
+    };
+    for kind in ["product", "device", "service"] {
+        let why = house.post("/api/v1/grants", grant(kind)).problem(409).await;
+        assert!(why.contains(kind) && why.contains("nosuch"), "{why}");
+    }
+    // Segments are there as soon as they are named.
+    house
+        .post("/api/v1/grants", grant("segment"))
+        .expect(201)
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_value_is_said_without_its_place_in_the_text() {
+    let house = house().await;
+    let grant = json!({ "scope": { "type": "fleet" }, "pattern": "a/#/b", "actions": {} });
+    let why = house.post("/api/v1/grants", grant).problem(422).await;
+    assert!(
+        why.starts_with("pattern: ") && !why.contains("column"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
 async fn a_grant_that_is_none_is_refused() {
     let house = house().await;
     for body in [

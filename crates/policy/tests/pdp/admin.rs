@@ -114,6 +114,17 @@ async fn a_version_says_who_and_why_and_one_command_takes_it_back() {
 }
 
 #[tokio::test]
+async fn going_back_to_the_version_in_force_makes_no_new_one() {
+    let world = World::new().await;
+    let before = (world.pdp.policies().version, world.pdp.policy_epoch());
+    let same = world.pdp.rollback(before.0, "bob", "a slip").await;
+    assert_eq!(same.expect("is found").version, before.0);
+    let after = (world.pdp.policies().version, world.pdp.policy_epoch());
+    assert_eq!(before, after);
+    assert_eq!(world.pdp.versions(10).await.expect("reads").len(), 1);
+}
+
+#[tokio::test]
 async fn of_two_who_apply_at_the_same_time_one_is_told() {
     let world = World::new().await;
     let (one, two) = tokio::join!(
