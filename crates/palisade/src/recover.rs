@@ -19,12 +19,10 @@ use crate::{
 /// `palisade recover`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  systemctl stop palisade
   palisade recover --data /var/lib/palisade
-  systemctl start palisade
   palisade login --server https://localhost:8443 --ca /var/lib/palisade/root.pem
 
-The server must be stopped. What was there stays: tokens, devices, policies. That it was done is an entry
+The server must be stopped before (`systemctl stop palisade`) and started before the login. What was there stays: tokens, devices, policies. That it was done is an entry
 of the ledger.")]
 pub(crate) struct RecoverCommand {
     #[command(flatten)]

@@ -336,7 +336,7 @@ mod tests {
                 "✖ contained",
                 "▲ misbehaving",
                 "denied: 24 in all, peak 24/s",
-                "the server closed its session",
+                "the server closed",
                 "Ctrl-C ends it",
             ] {
                 assert!(drawn.contains(wanted), "{wanted}:\n{drawn}");

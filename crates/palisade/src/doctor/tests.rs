@@ -96,5 +96,8 @@ async fn an_address_that_another_program_has_fails() {
     config.people.listen = vec![other.local_addr().expect("an address")];
     let findings = examine(&config, &data).await;
     assert_eq!(level(&findings, "door for people"), Level::Fail);
+    let mends = findings.iter().filter_map(|finding| finding.mend.as_ref());
+    let mut keys = mends.filter(|mend| mend.contains("--set people.listen=IP:PORT"));
+    assert!(keys.next().is_some(), "{findings:?}");
     assert_eq!(level(&findings, "door for devices"), Level::Ok);
 }
