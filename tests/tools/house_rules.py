@@ -18,6 +18,7 @@ FLOORS = {
     "respond": 3,
     "agent": 3,
     "gateway": 4,
+    "export": 4,
     "api": 5,
     "palisade": 6,
 }

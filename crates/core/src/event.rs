@@ -217,6 +217,27 @@ fn once() -> u64 {
 }
 
 impl EventKind {
+    /// The names of all kinds.
+    pub const NAMES: [&str; 17] = [
+        "admitted",
+        "refused",
+        "disconnected",
+        "denied",
+        "limit_exceeded",
+        "subscribed",
+        "publish_statistics",
+        "registered",
+        "enrolled",
+        "renewed",
+        "certificate_revoked",
+        "crl_issued",
+        "posture_changed",
+        "agent_report",
+        "found",
+        "responded",
+        "administrative",
+    ];
+
     /// The name in JSON.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use palisade_core::{Event, Severity, Timestamp};
+use palisade_core::{Event, EventKind, Severity, Timestamp};
 use palisade_ledger::{ocsf, severity};
 use palisade_store::EventFilter;
 use serde::Deserialize;
@@ -19,25 +19,7 @@ use super::super::{
 use crate::problem::Problem;
 
 /// The names of the kinds of events.
-pub const KINDS: [&str; 17] = [
-    "admitted",
-    "refused",
-    "disconnected",
-    "denied",
-    "limit_exceeded",
-    "subscribed",
-    "publish_statistics",
-    "registered",
-    "enrolled",
-    "renewed",
-    "certificate_revoked",
-    "crl_issued",
-    "posture_changed",
-    "agent_report",
-    "found",
-    "responded",
-    "administrative",
-];
+pub const KINDS: [&str; 17] = EventKind::NAMES;
 
 /// The name of a kind of event.
 #[derive(Debug, Clone, Deserialize)]
