@@ -76,7 +76,10 @@ async fn an_event_that_the_collector_refuses_for_good_is_left_out_and_counted() 
     let mut expected = numbers(0, 40);
     expected.retain(|number| *number != 17);
     assert_eq!(collector.numbers(), expected);
-    until("it is counted", async || house.status().await.dead_letters == 1).await;
+    until("it is counted", async || {
+        house.status().await.dead_letters == 1
+    })
+    .await;
     house.stop().await;
 }
 
