@@ -230,6 +230,10 @@ ulid_id!(
     DrillId
 );
 ulid_id!(
+    /// A run of audit checks.
+    AuditRunId
+);
+ulid_id!(
     /// A case.
     CaseId
 );

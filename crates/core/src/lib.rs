@@ -26,8 +26,8 @@ pub use event::{Actor, AdministrativeAct, Door, Event, EventKind, Outcome, Sessi
 pub use finding::{Confidence, Detector, Finding, Severity};
 pub use grant::{Grant, GrantActions, GrantScope};
 pub use id::{
-    ActionId, CaseId, DeviceId, DrillId, EventId, FindingId, GrantId, IdError, PolicyId, ProductId,
-    SegmentId, ServiceId, SuppressionId, TokenId, TrustDomain,
+    ActionId, AuditRunId, CaseId, DeviceId, DrillId, EventId, FindingId, GrantId, IdError,
+    PolicyId, ProductId, SegmentId, ServiceId, SuppressionId, TokenId, TrustDomain,
 };
 pub use posture::{Epoch, Lifecycle, LifecycleError, Posture, TrustReason, TrustScore};
 pub use principal::{Principal, PrincipalError};

@@ -3,7 +3,9 @@
 //! function. It decides nothing and knows no protocol. Begin with [`Store::open`]; each kind of record
 //! has a small repository (`store.devices()`, `store.grants()`, ...).
 
+mod audits;
 mod certificates;
+mod compliance;
 mod detectors;
 mod device_row;
 mod devices;
@@ -23,7 +25,11 @@ mod row;
 mod settings;
 mod tokens;
 
+pub use audits::{AuditResource, AuditResult, AuditRun, AuditState, Audits};
 pub use certificates::{CertificateRecord, Certificates, Revocation};
+pub use compliance::{
+    Compliance, DeviceVersion, ExpiringCertificate, IssuedKey, Mark, UncheckedKey, VersionInUse,
+};
 pub use detectors::{DetectorState, Detectors, Suppression};
 pub use devices::{DeviceFilter, Devices, Page, PageRequest, RegisterError};
 pub use drills::{DrillRecord, Drills};
