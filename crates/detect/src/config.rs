@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::AuditConfig;
+
 /// Detection: how it reads events and what it makes of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub struct DetectConfig {
     /// A folder of your own Sigma rules, besides those that are shipped; relative to the data directory.
     /// It is read again when a file in it changes.
     pub rules_dir: Option<PathBuf>,
+    /// Audit checks: how often they run, which are off, and from where on something is not as it should be.
+    pub audit: AuditConfig,
 }
 
 impl Default for DetectConfig {
@@ -27,6 +31,7 @@ impl Default for DetectConfig {
             join_window_s: 3_600,
             max_findings_per_s: 500,
             rules_dir: None,
+            audit: AuditConfig::default(),
         }
     }
 }

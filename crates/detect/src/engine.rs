@@ -24,7 +24,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    DetectConfig, DetectError, Feedback, Signal, Watcher, evidence::FindingEvidence, findings::Book,
+    DetectConfig, DetectError, Feedback, Signal, Watcher,
+    audit::{AuditWatch, Auditor, Gathered},
+    evidence::FindingEvidence,
+    findings::Book,
 };
 use running::Running;
 
@@ -85,6 +88,7 @@ pub struct Detect {
     judged: mpsc::Sender<(FindingId, Feedback)>,
     submitted: mpsc::Sender<Signal>,
     watchers: Vec<&'static str>,
+    auditor: Arc<Auditor>,
     /// What `run` takes.
     start: Mutex<Option<Start>>,
 }
@@ -134,7 +138,7 @@ impl Detect {
     /// When the store cannot be read.
     pub async fn open(
         parts: DetectParts,
-        watchers: Vec<Box<dyn Watcher>>,
+        mut watchers: Vec<Box<dyn Watcher>>,
     ) -> Result<Arc<Self>, DetectError> {
         let parts = Arc::new(parts);
         let evidence = Arc::new(FindingEvidence::default());
@@ -142,8 +146,12 @@ impl Detect {
         let book = Book::open(parts.clone(), evidence.clone()).await?;
         let (judged, hear_judged) = mpsc::channel(SUBMITTED);
         let (submitted, hear_submitted) = mpsc::channel(SUBMITTED);
+        let gathered = Arc::new(Gathered::default());
+        let audits = AuditWatch::new(gathered.clone(), parts.store.clone());
+        watchers.push(Box::new(audits));
         Ok(Arc::new(Self {
             watchers: watchers.iter().map(|watcher| watcher.name()).collect(),
+            auditor: Auditor::new(parts.clone(), gathered, submitted.clone()),
             parts,
             evidence,
             counters: Counters::default(),
@@ -258,8 +266,19 @@ impl Detect {
         Ok(done)
     }
 
-    /// Detects until `cancel`. To be called once.
+    /// Who begins audits.
+    #[must_use]
+    pub fn auditor(&self) -> &Arc<Auditor> {
+        &self.auditor
+    }
+
+    /// Detects, and audits when it is due, until `cancel`. To be called once.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let audits = self.auditor.clone().run(cancel.clone());
+        tokio::join!(self.detect(cancel.clone()), audits);
+    }
+
+    async fn detect(self: Arc<Self>, cancel: CancellationToken) {
         let Some(start) = self.start.lock().take() else {
             tracing::error!("detection runs already");
             return;

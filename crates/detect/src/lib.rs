@@ -4,6 +4,7 @@
 //! reads the stream behind the doors, and where it cannot keep up it skips, counts what it skipped, and
 //! says so. Begin with [`Detect`]; a kind of detector is a [`Watcher`].
 
+pub mod audit;
 mod config;
 mod directory;
 mod engine;

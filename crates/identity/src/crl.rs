@@ -51,6 +51,7 @@ pub(crate) struct Publisher {
     turn: tokio::sync::Mutex<()>,
     pace: Mutex<Option<Pace>>,
     due_at: AtomicI64,
+    ends_at: AtomicI64,
     pub(crate) wake: Notify,
 }
 
@@ -185,6 +186,15 @@ impl Identity {
         self.publisher.lists.load().get(issuer).cloned()
     }
 
+    /// Until when the newest CRL is valid; `None` where none was made.
+    #[must_use]
+    pub fn crl_valid_until(&self) -> Option<Timestamp> {
+        match self.publisher.ends_at.load(Ordering::SeqCst) {
+            0 => None,
+            seconds => Timestamp::from_second(seconds).ok(),
+        }
+    }
+
     /// Makes new CRLs, whatever the schedule says.
     ///
     /// # Errors
@@ -233,6 +243,8 @@ impl Identity {
             .as_second()
             .saturating_add((validity / 4).as_secs() as i64);
         publisher.due_at.store(due_at, Ordering::SeqCst);
+        let ends_at = now.as_second().saturating_add(validity.as_secs() as i64);
+        publisher.ends_at.store(ends_at, Ordering::SeqCst);
         *publisher.pace.lock() = Some(Pace {
             ended: Instant::now(),
             took: started.elapsed(),

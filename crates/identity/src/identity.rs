@@ -21,6 +21,7 @@ use crate::{
     crl::Publisher,
     door::{DoorCertificate, DoorNames},
     est,
+    refusals::Refusals,
     revocation::Revocations,
     trust::Trust,
 };
@@ -37,6 +38,7 @@ pub struct Identity {
     pub(crate) authority: ArcSwap<Authority>,
     pub(crate) trust: Arc<ArcSwap<Trust>>,
     pub(crate) revoked: Arc<Revocations>,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) publisher: Publisher,
     pub(crate) door: Arc<DoorCertificate>,
     pub(crate) age: Arc<CertificateAge>,
@@ -86,6 +88,7 @@ impl Identity {
             authority: ArcSwap::from_pointee(authority),
             trust: Arc::new(ArcSwap::from_pointee(trust)),
             revoked: Arc::default(),
+            refusals: Arc::default(),
             publisher: Publisher::default(),
             door: Arc::default(),
             age: Arc::default(),

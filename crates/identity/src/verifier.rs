@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use palisade_core::{Clock, Serial};
+use palisade_core::{Clock, Serial, Timestamp};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -12,7 +12,8 @@ use rustls::{
 };
 
 use crate::{
-    Identity,
+    Dead, Identity,
+    refusals::Refusals,
     revocation::Revocations,
     trust::{Origin, Trust},
 };
@@ -36,6 +37,7 @@ impl Identity {
         Arc::new(Verifier {
             trust: self.trust.clone(),
             revoked: self.revoked.clone(),
+            refusals: self.refusals.clone(),
             clock: self.clock.clone(),
             auth,
         })
@@ -45,6 +47,7 @@ impl Identity {
 struct Verifier {
     trust: Arc<ArcSwap<Trust>>,
     revoked: Arc<Revocations>,
+    refusals: Arc<Refusals>,
     clock: Arc<dyn Clock>,
     auth: ClientAuth,
 }
@@ -75,10 +78,16 @@ impl ClientCertVerifier for Verifier {
         let trust = self.trust.load();
         let with_makers = self.auth == ClientAuth::Optional;
         let now = self.clock.now();
-        let origin = trust.verify(end_entity, intermediates, now, with_makers)?;
+        let origin = trust
+            .verify(end_entity, intermediates, now, with_makers)
+            .inspect_err(|error| self.note_ended(end_entity, intermediates, &trust, error))?;
         // Serial numbers are each CA's own: a maker's may be one that we revoked.
-        if origin == Origin::Ours && self.revoked.contains(&serial(end_entity)?) {
-            return Err(Error::InvalidCertificate(CertificateError::Revoked));
+        if origin == Origin::Ours {
+            let serial = serial(end_entity)?;
+            if self.revoked.contains(&serial) {
+                self.refusals.note(serial, Dead::Revoked, now);
+                return Err(Error::InvalidCertificate(CertificateError::Revoked));
+            }
         }
         trust.remember(end_entity, origin);
         Ok(ClientCertVerified::assertion())
@@ -110,6 +119,37 @@ impl ClientCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.trust.load().signatures().supported_verify_schemes()
+    }
+}
+
+impl Verifier {
+    /// Notes that a certificate of ours that has ended was shown. Its end is found before its signature is
+    /// looked at: whether it was ours is asked again as of its last moment.
+    fn note_ended(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        trust: &Trust,
+        error: &Error,
+    ) {
+        let has_ended = matches!(
+            error,
+            Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. }
+            )
+        );
+        let Ok((_, certificate)) = x509_parser::parse_x509_certificate(end_entity) else {
+            return;
+        };
+        let last = certificate.validity().not_after.timestamp();
+        let (true, Ok(last), Ok(serial)) =
+            (has_ended, Timestamp::from_second(last), serial(end_entity))
+        else {
+            return;
+        };
+        if let Ok(Origin::Ours) = trust.verify(end_entity, intermediates, last, false) {
+            self.refusals.note(serial, Dead::Ended, self.clock.now());
+        }
     }
 }
 

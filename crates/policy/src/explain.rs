@@ -1,14 +1,17 @@
 //! Explanations: everything behind a decision, for people and programs.
 
+use std::net::IpAddr;
+
 use palisade_core::{
-    Attribute, Decision, DenyReason, Explanation, GrantId, PolicyId, Principal, Request, Stamp,
+    Attribute, Decision, DenyReason, Device, Explanation, GrantId, PolicyId, Principal, Request,
+    Stamp,
 };
 
 use crate::{
     Pdp, Subject,
     bound::Bound,
     cell::Standing,
-    engine::{Circumstances, Message, Verdict},
+    engine::{Asker, Circumstances, Message, Verdict},
     pdp::denied_before_policy,
 };
 
@@ -64,6 +67,22 @@ impl Pdp {
             source: Some(subject.source()),
             decided_at: around.now,
         }
+    }
+}
+
+impl Pdp {
+    /// Whether the policies in force, grants aside, would permit a request to a device like this one,
+    /// which need not exist. Counted nowhere, and seen by no shadow.
+    #[must_use]
+    pub fn permits(&self, device: &Device, source: IpAddr, request: &Request<'_>) -> bool {
+        let asker = Asker::device(device.id.as_str(), &device.product, &device.posture);
+        let Ok(asker) = asker else {
+            return false;
+        };
+        let around = Circumstances::new(source, self.clock.now());
+        let in_force = self.in_force.load();
+        let verdict = in_force.engine.decide(&asker, request, around);
+        verdict.decision.is_allow()
     }
 }
 

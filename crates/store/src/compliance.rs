@@ -63,6 +63,8 @@ pub struct VersionInUse {
     pub version: String,
     /// Since when a device has run it.
     pub since: Timestamp,
+    /// How many devices run it.
+    pub devices: u64,
 }
 
 /// Something that was seen on the stream of events and an audit is to speak of.
@@ -341,7 +343,7 @@ impl Compliance<'_> {
     /// When the database fails.
     pub async fn versions(&self, limit: u32) -> Result<Vec<VersionInUse>, StoreError> {
         let rows = sqlx::query(
-            "SELECT product, version, MIN(since) AS since FROM device_versions \
+            "SELECT product, version, MIN(since) AS since, COUNT(*) AS devices FROM device_versions \
              GROUP BY product, version ORDER BY product, version LIMIT $1",
         )
         .bind(i64::from(limit))
@@ -353,6 +355,7 @@ impl Compliance<'_> {
                     product: row::text(found, "product")?,
                     version: row::text(found, "version")?,
                     since: row::time(found, "since")?,
+                    devices: row::unsigned(found, "devices")?,
                 })
             })
             .collect()

@@ -1,6 +1,10 @@
 //! Small values of the installation itself: CA certificates, the set-up token's hash.
 
+use palisade_core::Timestamp;
+
 use crate::{Store, StoreError, row};
+
+const LEDGER_VERIFIED: &str = "ledger_verified_at";
 
 /// The repository of settings and counters.
 #[derive(Debug)]
@@ -44,6 +48,28 @@ impl Settings<'_> {
         .execute(self.store.writer())
         .await?;
         Ok(())
+    }
+
+    /// When the ledger was last verified and found whole, if it was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ledger_verified_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let Some(value) = self.get(LEDGER_VERIFIED).await? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8_lossy(&value);
+        let time = text.parse::<Timestamp>();
+        time.map(Some)
+            .map_err(|error| StoreError::corrupt(LEDGER_VERIFIED, error))
+    }
+
+    /// Notes that the ledger was verified and found whole.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_ledger_verified(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.put(LEDGER_VERIFIED, at.to_string().as_bytes()).await
     }
 
     /// Removes a setting where it still has this value; of two at once, one gets `true`.

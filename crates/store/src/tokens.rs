@@ -176,6 +176,50 @@ impl Tokens<'_> {
         rows.iter().map(read_enrolment).collect()
     }
 
+    /// Enrolment tokens that can still be used at `now`, oldest first, after an id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enrolments_in_force(
+        &self,
+        now: Timestamp,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<EnrolmentToken>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM enrolment_tokens WHERE id > $1 AND revoked = 0 AND uses_left > 0 \
+             AND expires_at > $2 ORDER BY id LIMIT $3",
+        )
+        .bind(after)
+        .bind(row::nanos(now))
+        .bind(i64::from(limit))
+        .fetch_all(self.store.readers())
+        .await?;
+        rows.iter().map(read_enrolment).collect()
+    }
+
+    /// API tokens that are valid at `now`, oldest first, after an id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn api_in_force(
+        &self,
+        now: Timestamp,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<ApiToken>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM api_tokens WHERE id > $1 AND revoked = 0 \
+             AND (expires_at IS NULL OR expires_at > $2) ORDER BY id LIMIT $3",
+        )
+        .bind(after)
+        .bind(row::nanos(now))
+        .bind(i64::from(limit))
+        .fetch_all(self.store.readers())
+        .await?;
+        rows.iter().map(read_api).collect()
+    }
+
     /// Writes an API token down.
     ///
     /// # Errors

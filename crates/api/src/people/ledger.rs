@@ -168,6 +168,10 @@ async fn verify_ledger(
     let turn = state.inner.verification.acquire().await;
     let _turn = turn.map_err(|error| Problem::internal(&error))?;
     let found = state.parts().ledger.verify(|_| {}).await?;
+    if found.fault.is_none() {
+        let now = state.parts().clock.now();
+        state.store().settings().note_ledger_verified(now).await?;
+    }
     Ok(Json(LedgerVerification {
         entries: found.entries,
         root: hex(&found.root),
