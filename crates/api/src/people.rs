@@ -4,6 +4,8 @@
 mod access;
 mod acts;
 mod api_tokens;
+mod audit_source;
+mod audits;
 mod auth;
 mod ca;
 mod ca_root;
@@ -26,6 +28,7 @@ mod hex;
 mod import;
 mod ledger;
 mod messages;
+mod mitigate;
 mod page;
 mod policy;
 mod products;
@@ -134,6 +137,8 @@ impl PeopleState {
     #[must_use]
     pub fn with_authenticator(parts: PeopleParts, authenticator: Arc<dyn Authenticator>) -> Self {
         let denials = Denials::new(parts.journal.clone(), parts.clock.clone());
+        let auditor = parts.detect.auditor();
+        auditor.set_source(audit_source::Sources::of(&parts));
         Self {
             inner: Arc::new(Inner {
                 parts,
@@ -228,6 +233,8 @@ fn routes() -> Routes {
         .and(findings::routes())
         .and(suppressions::routes())
         .and(detect::routes())
+        .and(audits::routes())
+        .and(mitigate::routes())
         .and(ledger::routes())
         .and(ca::routes())
         .and(ca_root::routes())

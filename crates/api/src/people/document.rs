@@ -17,7 +17,7 @@ use super::{
 use crate::problem::{MEDIA_TYPE, ProblemBody, ProblemItem, ProblemKind};
 
 const BEARER: &str = "bearer";
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("server", "The server itself: set-up, status, who you are."),
     ("devices", "Devices, products and segments."),
     (
@@ -39,6 +39,10 @@ const TAGS: [(&str, &str); 12] = [
     (
         "detection",
         "What detection found, what people made of it, and what it is not to report.",
+    ),
+    (
+        "audits",
+        "Checks of how the fleet and the server are set up, and the steps that mend what they find.",
     ),
     ("ledger", "The audit log."),
     ("ca", "The certification authority."),

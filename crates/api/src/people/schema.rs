@@ -132,6 +132,13 @@ string_schema!(
     "01JZX3R5W8Q2M4N6P7T9V0A1BC"
 );
 string_schema!(
+    AuditRunId,
+    "A run of audit checks (ULID).",
+    ULID,
+    (26, 26),
+    "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
     EventId,
     "An event (ULID).",
     ULID,

@@ -1,0 +1,97 @@
+//! What audit checks ask of identity, policy and the MQTT door, answered.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use palisade_core::{Device, DeviceId, Principal, Request, Timestamp, port::BoxFuture};
+use palisade_detect::audit::{
+    AuditSource, AuthorityCertificate, KeyFacts, LoggingTrouble, RefusedCertificate, SourceError,
+};
+use palisade_gateway::Gateway;
+use palisade_identity::{Dead, Identity, PublicKeyFacts};
+use palisade_policy::Pdp;
+use palisade_store::Store;
+use tracing::level_filters::LevelFilter;
+
+use super::PeopleParts;
+
+pub(super) struct Sources {
+    store: Store,
+    identity: Arc<Identity>,
+    pdp: Arc<Pdp>,
+    gateway: Arc<Gateway>,
+}
+
+impl Sources {
+    pub(super) fn of(parts: &PeopleParts) -> Arc<Self> {
+        Arc::new(Self {
+            store: parts.store.clone(),
+            identity: parts.identity.clone(),
+            pdp: parts.pdp.clone(),
+            gateway: parts.gateway.clone(),
+        })
+    }
+}
+
+impl AuditSource for Sources {
+    fn read_key(&self, certificate: &[u8]) -> KeyFacts {
+        let PublicKeyFacts { sha256, kind, weak } = PublicKeyFacts::of(certificate);
+        KeyFacts {
+            hash: sha256,
+            kind,
+            weak,
+        }
+    }
+
+    fn authority(&self) -> BoxFuture<'_, Result<Vec<AuthorityCertificate>, SourceError>> {
+        Box::pin(async {
+            let found = Identity::inspect(&self.store).await?;
+            let own = |found: palisade_identity::CaCertificate| AuthorityCertificate {
+                name: found.name,
+                not_after: found.not_after,
+            };
+            Ok(found.into_iter().map(own).collect())
+        })
+    }
+
+    fn crl_valid_until(&self) -> Option<Timestamp> {
+        self.identity.crl_valid_until()
+    }
+
+    fn refused_certificates(&self) -> Vec<RefusedCertificate> {
+        let own = |found: palisade_identity::RefusedHandshake| RefusedCertificate {
+            serial: found.serial,
+            why: match found.why {
+                Dead::Revoked => "it is revoked",
+                Dead::Ended => "it has ended",
+            },
+            times: found.times,
+            last_at: found.last_at,
+        };
+        let found = self.identity.refused_handshakes();
+        found.into_iter().map(own).collect()
+    }
+
+    fn live_sessions(&self, device: &DeviceId) -> usize {
+        let sessions = self.gateway.sessions_of(&Principal::from(device.clone()));
+        sessions.iter().filter(|session| session.online).count()
+    }
+
+    fn permits(&self, device: &Device, request: &Request<'_>) -> bool {
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        self.pdp.permits(device, nowhere, request)
+    }
+
+    fn logging(&self) -> Vec<LoggingTrouble> {
+        let level = LevelFilter::current();
+        // A process that installed no log at all (a test, a tool) has nothing to say either.
+        let is_quiet = tracing::dispatcher::has_been_set() && level < LevelFilter::WARN;
+        let trouble = LoggingTrouble {
+            part: "log".to_owned(),
+            detail: format!("the server's log shows {level} only: log.level is to be warn or more"),
+        };
+        is_quiet.then_some(trouble).into_iter().collect()
+    }
+}
