@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::{
     client::{Noun, Verb},
     commands::{
-        ApiTokenCommand, CaCommand, DeviceCommand, EventsCommand, FindingCommand, GrantCommand,
-        LedgerCommand, LoginCommand, LogoutCommand, MessageCommand, PolicyCommand, ProductCommand,
-        SegmentCommand, ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand,
-        TokenCommand, WhoamiCommand,
+        ApiTokenCommand, AuditCommand, CaCommand, DeviceCommand, EventsCommand, FindingCommand,
+        GrantCommand, LedgerCommand, LoginCommand, LogoutCommand, MessageCommand, PolicyCommand,
+        ProductCommand, SegmentCommand, ServiceCommand, SessionCommand, StatusCommand,
+        SuppressionCommand, TokenCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -34,7 +34,8 @@ const EXAMPLES: &str = "Examples:
   palisade device list --segment berlin
   palisade device quarantine cam-17 --reason 'talks to strangers'
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not allowed, 4 not found, 5 server not reachable";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not allowed, 4 not found, 5 server not reachable,
+6 not compliant (an audit)";
 
 /// Security for fleets of devices: identity, policy, containment
 #[derive(Debug, Parser)]
@@ -101,6 +102,8 @@ enum Command {
     Events(Verb<EventsCommand>),
     /// Findings: what detection found, and what people made of it
     Finding(Noun<FindingCommand>),
+    /// Audits: whether the fleet and the server are set up as they should be
+    Audit(Noun<AuditCommand>),
     /// Suppressions: what is known and not to be reported
     Suppression(Noun<SuppressionCommand>),
     Drill(DrillCommand),
@@ -148,6 +151,7 @@ impl Cli {
             Command::Ca(noun) => noun.run(output).map(crate::done),
             Command::Events(verb) => verb.run(output).map(crate::done),
             Command::Finding(noun) => noun.run(output).map(crate::done),
+            Command::Audit(noun) => noun.run(output).map(crate::done),
             Command::Suppression(noun) => noun.run(output).map(crate::done),
             Command::Drill(command) => command.run(output),
             Command::Message(noun) => noun.run(output).map(crate::done),

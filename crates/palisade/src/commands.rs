@@ -3,6 +3,7 @@
 
 mod account;
 mod api_token;
+mod audit;
 mod ca;
 mod device;
 mod events;
@@ -24,6 +25,7 @@ use crate::{client::Call, failure::Failure};
 
 pub(crate) use account::{LoginCommand, LogoutCommand, StatusCommand, WhoamiCommand};
 pub(crate) use api_token::ApiTokenCommand;
+pub(crate) use audit::AuditCommand;
 pub(crate) use ca::CaCommand;
 pub(crate) use device::DeviceCommand;
 pub(crate) use events::EventsCommand;

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     NotFound = 4,
     /// The server cannot be reached.
     Unreachable = 5,
+    /// What was asked is known, and it is not as it should be.
+    NotCompliant = 6,
 }
 
 /// A command's failure. It is not an [`Error`] itself, so that `?` takes any error into it.

@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
 
 mod acts;
+mod audit_checks;
+mod audits;
 mod ca;
 mod devices;
 mod document;
