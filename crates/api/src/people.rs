@@ -34,6 +34,8 @@ mod policy;
 mod products;
 mod replay;
 mod routes;
+mod rules;
+mod rules_replay;
 mod schema;
 mod secret;
 mod services;
@@ -235,6 +237,8 @@ fn routes() -> Routes {
         .and(detect::routes())
         .and(audits::routes())
         .and(mitigate::routes())
+        .and(rules::routes())
+        .and(rules_replay::routes())
         .and(ledger::routes())
         .and(ca::routes())
         .and(ca_root::routes())

@@ -15,6 +15,7 @@ mod view;
 mod watcher;
 
 pub use engine::{Correlated, EngineStats, RuleEngine, RuleMatch};
+pub use folder::read as read_folder;
 pub use force::{Fired, ReloadError, Reloaded, Rules, RulesStatus};
 pub use replay::{Replay, ReplayError, ReplayOrder, ReplayState, Replayed};
 pub use rule::{Origin, Rule, RuleError, RuleFile, RuleKind};
@@ -31,4 +32,22 @@ fn counted(kind: RuleKind) -> &'static str {
         RuleKind::ValueCount => "different values",
         RuleKind::Temporal | RuleKind::TemporalOrdered => "rules matched",
     }
+}
+
+/// What rules that come without a file are called.
+const POSTED: &str = "posted";
+
+/// Reads rules that come without a file. They may be about shipped ones, which are read with them and do
+/// not speak.
+///
+/// # Errors
+/// Says where they are wrong, and what.
+pub fn posted(text: &str) -> Result<RuleSet, RuleError> {
+    let mut files = shipped();
+    files.push(RuleFile::new(format!("{POSTED}.yaml"), Origin::Own, text));
+    let is_posted = |id: &str| {
+        let rest = id.strip_prefix(POSTED);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+    };
+    RuleSet::read(&files, is_posted)
 }

@@ -11,8 +11,8 @@ use crate::{
     commands::{
         ApiTokenCommand, AuditCommand, CaCommand, DeviceCommand, EventsCommand, FindingCommand,
         GrantCommand, LedgerCommand, LoginCommand, LogoutCommand, MessageCommand, PolicyCommand,
-        ProductCommand, SegmentCommand, ServiceCommand, SessionCommand, StatusCommand,
-        SuppressionCommand, TokenCommand, WhoamiCommand,
+        ProductCommand, RulesCommand, SegmentCommand, ServiceCommand, SessionCommand,
+        StatusCommand, SuppressionCommand, TokenCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -100,6 +100,8 @@ enum Command {
     Ca(Noun<CaCommand>),
     /// What happened, and what happens
     Events(Verb<EventsCommand>),
+    /// Sigma rules: what detection looks for
+    Rules(RulesCommand),
     /// Findings: what detection found, and what people made of it
     Finding(Noun<FindingCommand>),
     /// Audits: whether the fleet and the server are set up as they should be
@@ -150,6 +152,7 @@ impl Cli {
             Command::Ledger(noun) => noun.run(output).map(crate::done),
             Command::Ca(noun) => noun.run(output).map(crate::done),
             Command::Events(verb) => verb.run(output).map(crate::done),
+            Command::Rules(command) => command.run(output).map(crate::done),
             Command::Finding(noun) => noun.run(output).map(crate::done),
             Command::Audit(noun) => noun.run(output).map(crate::done),
             Command::Suppression(noun) => noun.run(output).map(crate::done),

@@ -153,6 +153,13 @@ string_schema!(
     "rule/mqtt-topic-scan"
 );
 string_schema!(
+    RuleId,
+    "A rule, by the name of its file.",
+    NAME,
+    (1, 128),
+    "mqtt-topic-scan"
+);
+string_schema!(
     SubjectName,
     "About whom a finding is: a device, a service, an address, an API token, or the fleet as a whole.",
     "^(fleet|(device|service)/[A-Za-z0-9][A-Za-z0-9._-]*|address/[0-9a-fA-F.:]+|api_token/[^\\u0000-\\u001f\\u007f-\\u009f]+)$",

@@ -17,6 +17,7 @@ mod import;
 mod messages;
 mod policy;
 mod problems;
+mod rules;
 mod scopes;
 mod setup;
 mod tokens;

@@ -104,8 +104,14 @@ async fn every_operation_that_changes_something_is_recorded_under_a_name() {
     for operation in operations() {
         let reads = operation.method == Method::GET
             || PUBLIC.contains(&operation.id.as_str())
-            || ["check_policy", "test_policy", "explain", "verify_ledger"]
-                .contains(&operation.id.as_str());
+            || [
+                "check_policy",
+                "check_rules",
+                "explain",
+                "test_policy",
+                "verify_ledger",
+            ]
+            .contains(&operation.id.as_str());
         let Some(act) = operation.act else {
             assert!(reads, "{} has no act", operation.id);
             continue;

@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// When the folder or a file cannot be read, or is too large.
-pub(super) fn read(folder: &Path) -> Result<Vec<RuleFile>, RuleError> {
+pub fn read(folder: &Path) -> Result<Vec<RuleFile>, RuleError> {
     let mut files = Vec::new();
     let mut bytes = 0;
     for path in paths(folder)? {

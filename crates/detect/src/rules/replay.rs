@@ -13,8 +13,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FlatEvent, Origin, RuleEngine, RuleError, RuleFile, RuleMatch, RuleSet, Rules, SigmaEngine,
-    watcher::subject,
+    FlatEvent, RuleEngine, RuleError, RuleMatch, Rules, SigmaEngine, posted, watcher::subject,
 };
 use crate::{Seen, directory::Directory};
 
@@ -25,8 +24,6 @@ const MAX_TIME: Duration = Duration::from_secs(15 * 60);
 /// The most lines of a report.
 const MAX_LINES: usize = 10_000;
 const BATCH: u32 = 1_000;
-/// What a posted rule is called in errors.
-const POSTED: &str = "posted.yaml";
 
 /// What is to be replayed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -121,10 +118,7 @@ impl Rules {
     /// When one is running, or the rules to try are wrong.
     pub fn start_replay(&self, order: ReplayOrder) -> Result<Replay, ReplayError> {
         let set = match &order.text {
-            Some(text) => {
-                let file = RuleFile::new(POSTED, Origin::Own, text.as_str());
-                Arc::new(RuleSet::read(&[file], |_| true)?)
-            }
+            Some(text) => Arc::new(posted(text)?),
             None => self.set(),
         };
         let mut current = self.replays.0.lock();

@@ -5,7 +5,7 @@ mod fields;
 
 use std::borrow::Cow;
 
-use palisade_core::{Door, Event, EventId, EventKind, Timestamp};
+use palisade_core::{Actor, Door, Event, EventId, EventKind, Timestamp};
 
 use crate::{Seen, Subject};
 
@@ -201,7 +201,19 @@ impl<'a> FlatEvent<'a> {
     }
 
     fn subject(&mut self, event: &Event) {
-        self.said("subject", Subject::of(event));
+        self.said("subject", about(event));
+    }
+}
+
+/// About whom an event is, for rules: of an administrative act about who administered, whatever it was done
+/// to. A device is not to blame for what is done to it.
+pub(crate) fn about(event: &Event) -> Subject {
+    match &event.kind {
+        EventKind::Administrative(act) => match &act.actor {
+            Actor::Token(name) => Subject::ApiToken(name.clone()),
+            Actor::System(_) | Actor::Console => Subject::Fleet,
+        },
+        _ => Subject::of(event),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use palisade_core::{Clock, Detector, Timestamp, port::BoxFuture};
+use palisade_core::{Clock, Detector, EventKind, Timestamp, port::BoxFuture};
 
-use super::{Correlated, FlatEvent, Rule, RuleEngine, RuleMatch, Rules, SigmaEngine};
+use super::{Correlated, FlatEvent, Rule, RuleEngine, RuleMatch, Rules, SigmaEngine, view::about};
 use crate::{Alarm, DetectError, Feedback, Seen, Signal, Subject, Watcher};
 
 /// How often it is said in the log that a bound was hit.
@@ -127,18 +127,19 @@ fn alarm(rule: &Rule, found: RuleMatch, seen: &Seen<'_>) -> Alarm {
 /// About whom a match is: a correlation is about what its events have in common.
 pub(crate) fn subject(found: &RuleMatch, seen: &Seen<'_>) -> Subject {
     let Some(Correlated { group, .. }) = &found.correlation else {
-        return Subject::of(seen.event);
+        return about(seen.event);
     };
+    if matches!(seen.event.kind, EventKind::Administrative(_)) {
+        return about(seen.event);
+    }
     let has = |name: &str| group.iter().any(|(field, _)| field == name);
     let principal = || seen.event.principal.clone().map(Subject::Principal);
     let found = if has("subject") {
-        Some(Subject::of(seen.event))
+        Some(about(seen.event))
     } else if has("principal.id") || has("client_id") || has("serial") {
         principal()
     } else if has("source") {
         seen.event.source.map(Subject::Address)
-    } else if has("actor.id") {
-        Some(Subject::of(seen.event)).filter(|subject| !matches!(subject, Subject::Principal(_)))
     } else {
         None
     };

@@ -141,6 +141,11 @@ impl World {
     }
 
     pub async fn open(&self) -> Arc<Detect> {
+        let watcher = Box::new(Parrot(self.heard.clone()));
+        self.open_with(vec![watcher]).await
+    }
+
+    pub async fn open_with(&self, watchers: Vec<Box<dyn Watcher>>) -> Arc<Detect> {
         let parts = DetectParts::new(
             self.store.clone(),
             self.bus.clone(),
@@ -148,8 +153,11 @@ impl World {
             Arc::new(self.clock.clone()),
             self.config.clone(),
         );
-        let watcher = Box::new(Parrot(self.heard.clone()));
-        Detect::open(parts, vec![watcher]).await.expect("opens")
+        Detect::open(parts, watchers).await.expect("opens")
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub async fn run(&self) -> Running {

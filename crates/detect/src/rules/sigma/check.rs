@@ -1,7 +1,9 @@
 //! What is asked of a rule besides that it is Sigma: fields that exist, and patterns that cost little.
 
 use regex::RegexBuilder;
-use rsigma_parser::{Detection, DetectionItem, Modifier, SigmaRule, SigmaValue};
+use rsigma_parser::{
+    Detection, DetectionItem, Modifier, SigmaRule, SigmaString, SigmaValue, SpecialChar, StringPart,
+};
 
 use super::super::view::{is_field, nearest_field};
 
@@ -45,6 +47,41 @@ pub(super) fn check_field(name: &str) -> Result<(), Wrong> {
         near: name.to_owned(),
         reason: format!("no event has a field {name:?}: {hint}"),
     })
+}
+
+/// Writes `startswith` and `endswith` as wildcards where their values have some already: `rsigma` 0.23 would
+/// tie such a value to the wrong end of the text.
+pub(super) fn anchor(detection: &mut Detection) {
+    match detection {
+        Detection::AllOf(items) => items.iter_mut().for_each(anchor_item),
+        Detection::AnyOf(all) | Detection::And(all) => all.iter_mut().for_each(anchor),
+        Detection::Conditional { named, .. } => named.values_mut().for_each(anchor),
+        Detection::Keywords(_) | Detection::ArrayMatch { .. } => {}
+    }
+}
+
+fn anchor_item(item: &mut DetectionItem) {
+    let is_wild =
+        |value: &SigmaValue| matches!(value, SigmaValue::String(text) if text.contains_wildcards());
+    let begins = item.field.has_modifier(Modifier::StartsWith);
+    let ends = item.field.has_modifier(Modifier::EndsWith);
+    if !(begins || ends) || !item.values.iter().any(is_wild) {
+        return;
+    }
+    let modifiers = &mut item.field.modifiers;
+    modifiers.retain(|one| !matches!(one, Modifier::StartsWith | Modifier::EndsWith));
+    for value in &mut item.values {
+        let mut text = match &*value {
+            SigmaValue::String(text) => text.clone(),
+            other => SigmaString::from_raw(&other.to_string()),
+        };
+        let any = StringPart::Special(SpecialChar::WildcardMulti);
+        match begins {
+            true => text.parts.push(any),
+            false => text.parts.insert(0, any),
+        }
+        *value = SigmaValue::String(text);
+    }
 }
 
 fn check_detection(detection: &Detection, regexes: &mut usize) -> Result<(), Wrong> {

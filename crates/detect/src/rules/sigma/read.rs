@@ -1,6 +1,9 @@
 //! Reading a file of rules: bounded, and with the line of what is wrong.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use palisade_core::{Confidence, Severity};
 use rsigma_eval::{CompiledRule, compile_rule};
@@ -20,6 +23,8 @@ pub(crate) const MAX_FILE: usize = 1024 * 1024;
 const CONFIDENCE: u8 = 80;
 /// What names things it may be mistaken about.
 const CONFIDENCE_WITH_FALSE_POSITIVES: u8 = 60;
+/// By this attribute a rule says that it speaks for itself, although correlations are about it.
+const SPEAKS_KEY: &str = "palisade.speaks";
 /// By this attribute a rule says how sure it is.
 const CONFIDENCE_KEY: &str = "palisade.confidence";
 const PRODUCT: &str = "palisade";
@@ -30,9 +35,17 @@ pub(super) struct Draft {
     pub(super) rule: Rule,
     pub(super) body: DraftBody,
     pub(super) regexes: usize,
+    /// Whether it speaks for itself although correlations are about it.
+    pub(super) always_speaks: bool,
 }
 
 impl Draft {
+    /// Whether it speaks, where these only serve correlations.
+    pub(super) fn speaks_beside(&self, served: &HashSet<String>) -> bool {
+        let mut names = self.rule.uuid.iter().chain(&self.rule.name);
+        self.always_speaks || !names.any(|name| served.contains(name))
+    }
+
     pub(super) fn is_correlation(&self) -> bool {
         matches!(self.body, DraftBody::Correlation { .. })
     }
@@ -68,7 +81,8 @@ pub(super) fn read(file: &RuleFile) -> Result<Vec<Draft>, RuleError> {
         return Err(RuleError::new(&file.name, 1, reason));
     }
     if !is_name(file.stem()) {
-        let reason = "a rule is called as its file: name it with letters, digits, '.', '_' and '-'";
+        let reason = "a rule is called as its file: name it with letters, digits, '.', '_' and '-', and not \
+                      status, check, reload or replay";
         return Err(RuleError::new(&file.name, 1, reason));
     }
     let documents = documents(file);
@@ -84,6 +98,10 @@ pub(super) fn read(file: &RuleFile) -> Result<Vec<Draft>, RuleError> {
 }
 
 fn is_name(stem: &str) -> bool {
+    // What stands in paths of the REST API beside the rules.
+    if ["status", "check", "reload", "replay"].contains(&stem) {
+        return false;
+    }
     let inner = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
     stem.len() <= 100
         && stem.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -182,7 +200,9 @@ impl Document<'_> {
 
     /// What the parser says, at the line of what it quotes or of the part that it names.
     fn parse_error(&self, error: &str) -> RuleError {
-        let quoted = error.split('\'').nth(1).unwrap_or_default();
+        let quoted = error.split('\'').nth(1);
+        let last = error.rsplit(": ").next().unwrap_or_default();
+        let quoted = quoted.unwrap_or(last);
         let part = [
             ("Condition", "condition:"),
             ("timespan", "timespan:"),
@@ -204,6 +224,7 @@ impl Document<'_> {
         // What the compiler would read of these is ours to say.
         let mut bare = rule.clone();
         bare.custom_attributes.clear();
+        bare.detection.named.values_mut().for_each(check::anchor);
         let mut compiled =
             compile_rule(&bare).map_err(|error| self.parse_error(&error.to_string()))?;
         compiled.title.clear();
@@ -227,6 +248,7 @@ impl Document<'_> {
             rule: self.rule(metadata, RuleKind::Detection, family)?,
             body: DraftBody::Detection(Arc::new(compiled)),
             regexes,
+            always_speaks: always_speaks(&rule.custom_attributes),
         })
     }
 
@@ -254,6 +276,7 @@ impl Document<'_> {
                 correlation: converted,
             },
             regexes: 0,
+            always_speaks: always_speaks(&rule.custom_attributes),
         })
     }
 
@@ -346,6 +369,11 @@ struct Metadata<'a> {
     level: Option<Level>,
     tags: &'a [String],
     confidence: Option<&'a yaml_serde::Value>,
+}
+
+fn always_speaks(attributes: &HashMap<String, yaml_serde::Value>) -> bool {
+    let said = attributes.get(SPEAKS_KEY);
+    said.and_then(yaml_serde::Value::as_bool).unwrap_or(false)
 }
 
 fn severity(level: Option<Level>) -> Severity {

@@ -22,12 +22,14 @@ pub(super) fn read(files: &[RuleFile], is_on: impl Fn(&str) -> bool) -> Result<R
     let mut drafts: Vec<Draft> = Vec::new();
     let mut by_uuid: HashMap<String, usize> = HashMap::new();
     let (mut regexes, mut correlations) = (0, 0);
+    if let Some(beyond) = files.get(MAX_RULES) {
+        return Err(too_many(beyond));
+    }
     for file in files {
         let mut read = read_file(file)?;
         name(&mut read);
         if drafts.len() + read.len() > MAX_RULES {
-            let reason = format!("there are more than {MAX_RULES} rules");
-            return Err(RuleError::new(&file.name, 1, reason));
+            return Err(too_many(file));
         }
         regexes += read.iter().map(|draft| draft.regexes).sum::<usize>();
         if regexes > MAX_REGEXES {
@@ -47,13 +49,19 @@ pub(super) fn read(files: &[RuleFile], is_on: impl Fn(&str) -> bool) -> Result<R
     assemble(drafts, is_on)
 }
 
+fn too_many(file: &RuleFile) -> RuleError {
+    RuleError::new(
+        &file.name,
+        1,
+        format!("there are more than {MAX_RULES} rules"),
+    )
+}
+
 /// Gives the rules of one file their ids, and silences those that only serve its correlations.
 fn name(drafts: &mut [Draft]) {
     let served = served(drafts);
     for draft in drafts.iter_mut() {
-        let rule = &mut draft.rule;
-        let names = rule.uuid.iter().chain(&rule.name);
-        rule.speaks = !names.into_iter().any(|name| served.contains(name));
+        draft.rule.speaks = draft.speaks_beside(&served);
     }
     let speaking = drafts.iter().filter(|draft| draft.rule.speaks).count();
     let (mut number, mut silent) = (0, 0);
@@ -125,11 +133,9 @@ fn replace(
 
 fn assemble(mut drafts: Vec<Draft>, is_on: impl Fn(&str) -> bool) -> Result<RuleSet, RuleError> {
     let served = served(&drafts);
-    for Draft { rule, .. } in &mut drafts {
-        let names = rule.uuid.iter().chain(&rule.name);
-        let is_served = names.into_iter().any(|name| served.contains(name));
-        rule.speaks &= !is_served;
-        rule.enabled = is_on(&rule.id);
+    for draft in &mut drafts {
+        draft.rule.speaks &= draft.speaks_beside(&served);
+        draft.rule.enabled = is_on(&draft.rule.id);
     }
     let known = known(&drafts)?;
     let mut set = RuleSet {

@@ -12,7 +12,7 @@ use super::{FieldValue, FlatEvent, cut};
 use crate::Known;
 
 /// Fields that events may have.
-const FIELDS: [&str; 58] = [
+const FIELDS: [&str; 59] = [
     "act",
     "action",
     "actor.id",
@@ -32,6 +32,7 @@ const FIELDS: [&str; 58] = [
     "end",
     "entries",
     "filter",
+    "hour",
     "key_exchange",
     "kind",
     "largest",
@@ -94,7 +95,7 @@ pub(crate) fn nearest_field(name: &str) -> Option<&'static str> {
         .into_iter()
         .map(|field| (strsim::levenshtein(name, field), field))
         .filter(|(far, field)| *far <= 1 + field.len() / 4)
-        .min()
+        .min_by_key(|(far, field)| (*far, std::cmp::Reverse(field.len())))
         .map(|(_, field)| field)
 }
 
@@ -106,6 +107,8 @@ impl<'a> FlatEvent<'a> {
             self.said("source", source);
         }
         self.subject(event);
+        let hour = event.time.as_second().rem_euclid(86_400) / 3_600;
+        self.put("hour", FieldValue::Number(hour));
         if let Some(principal) = &event.principal {
             self.text("principal.type", principal.kind());
             self.text("principal.id", principal.id());
