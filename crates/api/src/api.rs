@@ -12,6 +12,7 @@ use axum::Router;
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
 use palisade_detect::{Detect, rules::Rules};
+use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -52,6 +53,8 @@ pub struct ApiParts {
     pub detect: Arc<Detect>,
     /// Its rules.
     pub rules: Arc<Rules>,
+    /// Where events go from here.
+    pub exports: Arc<Exports>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// What renders the metrics of the process, if anything does.
@@ -283,6 +286,7 @@ fn people_parts(parts: ApiParts) -> PeopleParts {
         ledger: parts.ledger,
         detect: parts.detect,
         rules: parts.rules,
+        exports: parts.exports,
         gateway: parts.gateway,
         version: parts.version,
     }

@@ -18,6 +18,7 @@ use axum::{
     routing::get,
 };
 use palisade_detect::Detect;
+use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -41,6 +42,7 @@ pub(crate) struct Operators {
     pdp: Arc<Pdp>,
     ledger: Arc<Ledger>,
     detect: Arc<Detect>,
+    exports: Arc<Exports>,
     gateway: Arc<Gateway>,
     devices: Arc<Devices>,
     render: Option<MetricsRender>,
@@ -61,6 +63,7 @@ impl Operators {
             pdp: parts.pdp.clone(),
             ledger: parts.ledger.clone(),
             detect: parts.detect.clone(),
+            exports: parts.exports.clone(),
             gateway: parts.gateway.clone(),
             devices,
             render: parts.metrics.clone(),

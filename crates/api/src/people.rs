@@ -19,6 +19,7 @@ mod drills;
 mod errors;
 mod events;
 mod explain;
+mod exports;
 mod extract;
 mod failures;
 mod findings;
@@ -55,6 +56,7 @@ use axum::{Router, middleware};
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
 use palisade_detect::{Detect, rules::Rules};
+use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -102,6 +104,8 @@ pub struct PeopleParts {
     pub detect: Arc<Detect>,
     /// Its rules.
     pub rules: Arc<Rules>,
+    /// Where events go from here.
+    pub exports: Arc<Exports>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// The version of the server.
@@ -239,6 +243,7 @@ fn routes() -> Routes {
         .and(mitigate::routes())
         .and(rules::routes())
         .and(rules_replay::routes())
+        .and(exports::routes())
         .and(ledger::routes())
         .and(ca::routes())
         .and(ca_root::routes())

@@ -73,7 +73,12 @@ impl Exports {
     /// # Errors
     /// When the configuration is wrong.
     pub fn open(parts: ExportParts) -> Result<Arc<Self>, PlanError> {
-        let exports: Vec<_> = plans(&parts.exports, &parts.data)?
+        let plans = plans(&parts.exports, &parts.data)?;
+        Ok(Self::with(parts, plans))
+    }
+
+    fn with(parts: ExportParts, plans: Vec<Plan>) -> Arc<Self> {
+        let exports: Vec<_> = plans
             .into_iter()
             .map(|plan| {
                 let about = about(&plan);
@@ -94,11 +99,26 @@ impl Exports {
             exports: by_cursor,
             pruned: AtomicU64::new(0),
         };
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             parts,
             exports,
             retention,
-        }))
+        })
+    }
+
+    /// No exports, and a stream that is kept as long as by default.
+    #[must_use]
+    pub fn none(store: Store, bus: SharedBus, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let parts = ExportParts {
+            events: EventsConfig::default(),
+            exports: ExportsConfig::new(),
+            data: PathBuf::new(),
+            readers: Vec::new(),
+            store,
+            bus,
+            clock,
+        };
+        Self::with(parts, Vec::new())
     }
 
     /// Works until cancelled; what is under way is ended first.

@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::{
     client::{Noun, Verb},
     commands::{
-        ApiTokenCommand, AuditCommand, CaCommand, DeviceCommand, EventsCommand, FindingCommand,
-        GrantCommand, LedgerCommand, LoginCommand, LogoutCommand, MessageCommand, PolicyCommand,
-        ProductCommand, RulesCommand, SegmentCommand, ServiceCommand, SessionCommand,
-        StatusCommand, SuppressionCommand, TokenCommand, WhoamiCommand,
+        ApiTokenCommand, AuditCommand, CaCommand, DeviceCommand, EventsCommand, ExportCommand,
+        FindingCommand, GrantCommand, LedgerCommand, LoginCommand, LogoutCommand, MessageCommand,
+        PolicyCommand, ProductCommand, RulesCommand, SegmentCommand, ServiceCommand,
+        SessionCommand, StatusCommand, SuppressionCommand, TokenCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -102,6 +102,8 @@ enum Command {
     Events(Verb<EventsCommand>),
     /// Sigma rules: what detection looks for
     Rules(RulesCommand),
+    /// Exports: where events go from here
+    Export(ExportCommand),
     /// Findings: what detection found, and what people made of it
     Finding(Noun<FindingCommand>),
     /// Audits: whether the fleet and the server are set up as they should be
@@ -153,6 +155,7 @@ impl Cli {
             Command::Ca(noun) => noun.run(output).map(crate::done),
             Command::Events(verb) => verb.run(output).map(crate::done),
             Command::Rules(command) => command.run(output).map(crate::done),
+            Command::Export(command) => command.run(output).map(crate::done),
             Command::Finding(noun) => noun.run(output).map(crate::done),
             Command::Audit(noun) => noun.run(output).map(crate::done),
             Command::Suppression(noun) => noun.run(output).map(crate::done),

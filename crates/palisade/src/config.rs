@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use palisade_api::{ApiConfig, DevicesConfig, OperatorsConfig, PeopleConfig};
 use palisade_detect::DetectConfig;
+use palisade_export::{EventsConfig, ExportsConfig};
 use palisade_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,11 @@ pub(crate) struct Config {
     pub(crate) log: LogSection,
     /// Traces of requests at the HTTPS doors, for an OpenTelemetry collector.
     pub(crate) telemetry: TelemetrySection,
+    /// How long the stream of events is kept. The ledger keeps what is of it for ever.
+    pub(crate) events: EventsConfig,
+    /// Where events go from here, at least once and in order: each export is a table of its own,
+    /// `[exports.<name>]`, with the keys that its kind has.
+    pub(crate) exports: ExportsConfig,
 }
 
 /// Where a configuration comes from.
@@ -101,6 +107,8 @@ impl Config {
             .map_err(|error| ConfigError::plain("configuration", error))?;
         self.api()
             .check()
+            .map_err(|error| ConfigError::plain("configuration", error))?;
+        palisade_export::check(&self.events, &self.exports)
             .map_err(|error| ConfigError::plain("configuration", error))?;
         if self.keys.named() > 1 {
             return Err(ConfigError::plain(

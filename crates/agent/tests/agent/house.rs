@@ -17,6 +17,7 @@ use palisade_core::{
     Segment, SegmentId, SystemClock, Timestamp, TokenId, TopicPattern, TrustDomain,
 };
 use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
+use palisade_export::Exports;
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -333,6 +334,7 @@ async fn open(
     );
     let detect = Detect::open(detect, Vec::new()).await.expect("opens");
     let rules = Rules::open(store.clone(), clock.clone(), None).await;
+    let exports = Exports::none(store.clone(), bus.clone(), clock.clone());
     let api = Api::open(ApiParts {
         config,
         store: store.clone(),
@@ -344,6 +346,7 @@ async fn open(
         ledger: ledger.clone(),
         detect,
         rules: rules.expect("opens"),
+        exports,
         gateway: gateway.clone(),
         metrics: None,
         version: "test",

@@ -7,6 +7,7 @@ use std::{
 
 use palisade_core::Lifecycle;
 use palisade_detect::DetectStats;
+use palisade_export::ExportStatus;
 use palisade_gateway::GatewayStats;
 use palisade_policy::PdpStats;
 
@@ -70,6 +71,7 @@ impl Operators {
         decisions(&mut page, &self.pdp.stats());
         detection(&mut page, &self.detect.stats());
         gateway(&mut page, &self.gateway.stats());
+        self.exports(&mut page).await;
         page.0
     }
 
@@ -115,6 +117,40 @@ impl Operators {
             }
             Err(_) => None,
         }
+    }
+
+    async fn exports(&self, page: &mut Page) {
+        let help = "Old events removed from the stream.";
+        page.counter("events_pruned_total", help, self.exports.retention().pruned);
+        let status = tokio::time::timeout(PATIENCE, self.exports.status()).await;
+        let Ok(Ok(all)) = status else {
+            return;
+        };
+        if all.is_empty() {
+            return;
+        }
+        let mut family = |name: &str, kind: &str, help: &str, of: fn(&ExportStatus) -> u64| {
+            page.head(name, kind, help);
+            let values: Vec<(&str, u64)> = all
+                .iter()
+                .map(|status| (status.name.as_str(), of(status)))
+                .collect();
+            page.labelled(name, "export", &values);
+        };
+        let help = "Events that an export has not taken yet.";
+        family("export_lag", "gauge", help, |status| status.lag);
+        let help = "Events that an export handed over.";
+        family("export_sent_total", "counter", help, |status| status.sent);
+        let help = "Attempts of an export that failed.";
+        family("export_failures_total", "counter", help, |status| {
+            status.failures
+        });
+        let help = "Events that the place of an export refused for good.";
+        family("export_dead_letters_total", "counter", help, |status| {
+            status.dead_letters
+        });
+        let help = "Events that left the stream before an export took them.";
+        family("export_lost_total", "counter", help, |status| status.lost);
     }
 
     fn authority(&self, page: &mut Page) {

@@ -16,6 +16,7 @@ use palisade_core::{
     ProductId, SegmentId, Timestamp, TokenId, TrustDomain,
 };
 use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
+use palisade_export::Exports;
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -118,6 +119,7 @@ impl House {
         );
         let detect = Detect::open(detect, Vec::new()).await.expect("opens");
         let rules = Rules::open(store.clone(), clock.clone(), None).await;
+        let exports = Exports::none(store.clone(), bus.clone(), clock.clone());
         let api = Api::open(ApiParts {
             config,
             store: store.clone(),
@@ -129,6 +131,7 @@ impl House {
             ledger,
             detect,
             rules: rules.expect("opens"),
+            exports,
             gateway: gateway.await.expect("opens"),
             metrics: Some(Arc::new(|| "process_up 1\n".to_owned())),
             version: "0.0.0-test",

@@ -246,3 +246,20 @@ async fn events_are_given_in_the_form_of_ocsf_in_lists_and_in_streams() {
     let (_, event) = next(&mut stream).await.expect("an event");
     assert_eq!(event["class_uid"], 6003);
 }
+
+#[tokio::test]
+async fn exports_are_listed_with_how_far_each_is_behind() {
+    let house = house().await;
+    put_segments(&house, 3).await;
+    let page = house.get("/api/v1/exports").expect(200).await;
+    let export = &page["items"][0];
+    assert_eq!(
+        (&export["name"], &export["kind"]),
+        (&json!("siem"), &json!("file"))
+    );
+    assert_eq!(export["state"], "starting");
+    assert!(export["lag"].as_u64().expect("a number") >= 3, "{export}");
+    let token = house.token("reader", &["devices:read"]).await;
+    let call = house.anonymous(Method::GET, "/api/v1/exports");
+    call.bearer(&token).problem(403).await;
+}

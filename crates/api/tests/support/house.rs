@@ -28,6 +28,7 @@ use palisade_core::{
     port::{BoxFuture, Journal, JournalError},
 };
 use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
+use palisade_export::{EventsConfig, ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
@@ -63,6 +64,7 @@ pub struct House {
     pub ledger: Arc<Ledger>,
     pub detect: Arc<Detect>,
     pub rules: Arc<Rules>,
+    exports: Arc<Exports>,
     gateway: Arc<Gateway>,
     bus: SharedBus,
     pub state: PeopleState,
@@ -115,6 +117,7 @@ pub async fn house() -> House {
     let detect = Detect::open(detect, Vec::new()).await.expect("opens");
     let rules = Rules::open(store.clone(), shared_clock.clone(), None).await;
     let rules = rules.expect("opens");
+    let exports = exports(directory.path(), &store, &bus, shared_clock.clone());
     let state = PeopleState::new(PeopleParts {
         store: store.clone(),
         bus: bus.clone(),
@@ -125,6 +128,7 @@ pub async fn house() -> House {
         ledger: ledger.clone(),
         detect: detect.clone(),
         rules: rules.clone(),
+        exports: exports.clone(),
         gateway: gateway.clone(),
         version: "0.0.0-test",
     });
@@ -139,6 +143,7 @@ pub async fn house() -> House {
         ledger,
         detect,
         rules,
+        exports,
         gateway,
         bus,
         state,
@@ -213,6 +218,7 @@ impl House {
             ledger: self.ledger.clone(),
             detect: self.detect.clone(),
             rules: self.rules.clone(),
+            exports: self.exports.clone(),
             gateway: self.gateway.clone(),
             version: "0.0.0-test",
         };
@@ -402,4 +408,28 @@ impl Answer {
         let data = frame.expect("in time")?.expect("a frame").into_data();
         Some(String::from_utf8(data.expect("data").to_vec()).expect("text"))
     }
+}
+
+/// One export, to a file; nobody runs it.
+fn exports(
+    directory: &std::path::Path,
+    store: &Store,
+    bus: &SharedBus,
+    clock: Arc<dyn palisade_core::Clock>,
+) -> Arc<Exports> {
+    let siem = serde_json::json!({ "kind": "file", "path": "events.ndjson" });
+    let parts = ExportParts {
+        events: EventsConfig::default(),
+        exports: [(
+            "siem".to_owned(),
+            serde_json::from_value(siem).expect("a configuration"),
+        )]
+        .into(),
+        data: directory.to_owned(),
+        readers: Vec::new(),
+        store: store.clone(),
+        bus: bus.clone(),
+        clock,
+    };
+    Exports::open(parts).expect("opens")
 }

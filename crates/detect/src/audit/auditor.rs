@@ -50,7 +50,6 @@ pub struct Auditor {
     submitted: mpsc::Sender<Signal>,
     source: OnceLock<Arc<dyn AuditSource>>,
     turn: Arc<Mutex<()>>,
-    opened_at: Timestamp,
 }
 
 impl Auditor {
@@ -60,7 +59,6 @@ impl Auditor {
         submitted: mpsc::Sender<Signal>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            opened_at: parts.clock.now(),
             parts,
             gathered,
             submitted,
@@ -142,7 +140,7 @@ impl Auditor {
                 continue;
             }
             match self.audit_all(&cancel).await {
-                Ok(()) => due = later(now, every),
+                Ok(()) => due = latest,
                 Err(AuditError::Busy | AuditError::NotReady) => {}
                 Err(error) => {
                     tracing::warn!(%error, "the audit that was due did not run; it is tried again");
@@ -162,7 +160,7 @@ impl Auditor {
             .iter()
             .find(|run| run.started_by == SCHEDULE && !run.interrupted);
         last.map_or_else(
-            || later(self.opened_at, FIRST.min(every)),
+            || later(now, FIRST.min(every)),
             |last| later(last.started_at, every),
         )
     }

@@ -2,7 +2,6 @@
 
 #![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
 
-mod audit;
 mod book;
 mod rules;
 mod stream;

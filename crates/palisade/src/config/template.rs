@@ -79,6 +79,12 @@ pub(crate) fn render(config: &Config) -> Result<String, toml::ser::Error> {
         }
         text.push('\n');
     }
+    // Exports have the names that an operator gave them, and so no place in the template.
+    if let Some(exports) = table.get("exports").and_then(Value::as_table) {
+        for (name, export) in exports {
+            text.push_str(&format!("\n[exports.{name}]\n{}", toml::to_string(export)?));
+        }
+    }
     Ok(text)
 }
 

@@ -15,6 +15,7 @@ use palisade_detect::{
     Detect, DetectParts, Watcher,
     rules::{RuleWatcher, Rules},
 };
+use palisade_export::{ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayParts};
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
@@ -27,6 +28,9 @@ use crate::{
     data::DataDir,
     failure::{Context, Failure},
 };
+
+/// Who reads the stream of events besides exports, by the names of their cursors.
+const READERS: [&str; 1] = ["detect"];
 
 /// What every capability stands on.
 struct Ground {
@@ -43,6 +47,7 @@ pub(crate) struct House {
     pdp: Arc<Pdp>,
     detect: Arc<Detect>,
     rules: Arc<Rules>,
+    exports: Arc<Exports>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) api: Arc<Api>,
     metrics: Metrics,
@@ -102,6 +107,19 @@ impl Ground {
         Detect::open(parts, watchers).await.context("detection")
     }
 
+    fn exports(&self, config: &Config, data: &DataDir) -> Result<Arc<Exports>, Failure> {
+        Exports::open(ExportParts {
+            events: config.events.clone(),
+            exports: config.exports.clone(),
+            data: data.path().to_owned(),
+            readers: READERS.map(str::to_owned).to_vec(),
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            clock: self.clock.clone(),
+        })
+        .context("exports")
+    }
+
     fn journal(&self) -> Arc<dyn Journal> {
         self.ledger.clone()
     }
@@ -129,6 +147,7 @@ impl House {
         .await?;
         let listener: Weak<dyn EvidenceListener> = Arc::<Pdp>::downgrade(&pdp);
         detect.set_listener(listener);
+        let exports = ground.exports(config, data)?;
         let gateway = Gateway::open(GatewayParts {
             config: config.gateway.clone(),
             pdp: pdp.clone(),
@@ -151,6 +170,7 @@ impl House {
             ledger: ground.ledger.clone(),
             detect: detect.clone(),
             rules: rules.clone(),
+            exports: exports.clone(),
             gateway: gateway.clone(),
             metrics: Some(metrics.render()),
             version: env!("CARGO_PKG_VERSION"),
@@ -162,6 +182,7 @@ impl House {
             pdp,
             detect,
             rules,
+            exports,
             gateway,
             api,
             metrics,
@@ -180,6 +201,8 @@ impl House {
         tasks.spawn("detection", never_fails(detect));
         let rules = self.rules.clone().run(cancel.clone());
         tasks.spawn("rules", never_fails(rules));
+        let exports = self.exports.clone().run(cancel.clone());
+        tasks.spawn("exports", never_fails(exports));
         let metrics = self.metrics.clone().run(cancel);
         tasks.spawn("metrics recorder", never_fails(metrics));
         tasks
@@ -241,11 +264,12 @@ and give the token when you are asked. Then make a product and a token for its f
             pdp,
             detect,
             rules,
+            exports,
             gateway,
             api,
             ..
         } = self;
-        drop((api, gateway, pdp, detect, rules));
+        drop((api, gateway, pdp, detect, rules, exports));
         ground.close().await;
     }
 }

@@ -79,10 +79,18 @@ fn section(out: &mut String, structs: &Structs, kind: &str, path: &str, values: 
     }
 }
 
+/// A section of tables that operators name: what keys they have is said, and none is set.
+fn named_tables(out: &mut String, structs: &Structs, kind: &str, path: &str) {
+    writeln!(out, "[{path}]").expect("writes");
+    for (docs, name, _) in &structs[kind] {
+        comment(out, &[format!("{name}: {}", docs.join(" "))]);
+    }
+}
+
 fn generate() -> String {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut structs = Structs::new();
-    for name in ["palisade", "gateway", "api", "detect"] {
+    for name in ["palisade", "gateway", "api", "detect", "export"] {
         collect(&crates.join(name).join("src"), &mut structs);
     }
     let values = Table::try_from(Config::default()).expect("TOML");
@@ -93,6 +101,10 @@ fn generate() -> String {
     for (docs, name, kind) in &structs["Config"] {
         out.push('\n');
         comment(&mut out, docs);
+        if kind == "ExportsConfig" {
+            named_tables(&mut out, &structs, "ExportConfig", name);
+            continue;
+        }
         let mut inner = String::new();
         let values = values[name].as_table().expect("a table");
         section(&mut inner, &structs, kind, name, values);
