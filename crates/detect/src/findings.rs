@@ -18,8 +18,8 @@ const TELL_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// What became of an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// It is a new finding, or one that is told again.
-    Told,
+    /// It is a new finding, or one that is to be told again: [`Book::tell_due`] does.
+    Due,
     /// It joined a finding that was told a moment ago.
     Joined,
     /// There were too many new findings within this second.
@@ -34,6 +34,8 @@ pub(crate) struct Book {
     parts: Arc<DetectParts>,
     evidence: Arc<FindingEvidence>,
     open: HashMap<Key, Open>,
+    /// What is to be told.
+    due: Vec<Key>,
     second: i64,
     new_in_second: u32,
 }
@@ -60,6 +62,7 @@ impl Book {
             parts: parts.clone(),
             evidence,
             open: HashMap::new(),
+            due: Vec::new(),
             second: 0,
             new_in_second: 0,
         };
@@ -121,7 +124,9 @@ impl Book {
             if !rose && open.told_at.is_some_and(is_fresh) {
                 return Ok(Taken::Joined);
             }
-            return self.tell(&key).await;
+            open.told_at = None;
+            self.due.push(key);
+            return Ok(Taken::Due);
         }
         // An audit is bounded by its own limits.
         if !is_state && self.is_full(now) {
@@ -136,7 +141,8 @@ impl Book {
             is_unwritten: true,
         };
         self.open.insert(key.clone(), open);
-        self.tell(&key).await
+        self.due.push(key);
+        Ok(Taken::Due)
     }
 
     /// What was seen before and comes again after the window is another finding.
@@ -168,6 +174,9 @@ impl Book {
         let key = (detector, subject.to_string());
         if let Some(open) = self.open.get(&key) {
             let record = open.record.clone();
+            if open.told_at.is_none() {
+                self.tell_due().await?;
+            }
             self.end(record, at).await?;
             self.open.remove(&key);
         }
@@ -197,37 +206,41 @@ impl Book {
         }
     }
 
-    /// Writes a finding down, holds it against its device, and puts it on the stream.
-    async fn tell(&mut self, key: &Key) -> Result<Taken, DetectError> {
-        let Some(open) = self.open.get_mut(key) else {
-            return Ok(Taken::Joined);
-        };
-        // Until all of it succeeded it is not told, and will be tried again.
-        open.told_at = None;
-        let record = open.record.clone();
-        self.parts.store.findings().put(&record).await?;
-        self.hold(&record);
-        let now = self.parts.clock.now();
-        let mut event = Event::new(now, Door::Internal, EventKind::Found(record.finding));
-        if let Some(Subject::Principal(principal)) = Subject::parse(&record.subject) {
-            event.principal = Some(principal);
+    /// Writes findings down, holds them against their devices, and puts them on the stream: all that are
+    /// due at once, so that many cost the disk no more than one. Returns how many it told.
+    pub(crate) async fn tell_due(&mut self) -> Result<u64, DetectError> {
+        let mut due = std::mem::take(&mut self.due);
+        // Until all of it succeeded a finding is not told; [`Self::settle`] tries again.
+        due.retain(|key| {
+            self.open
+                .get(key)
+                .is_some_and(|open| open.told_at.is_none())
+        });
+        due.sort_unstable();
+        due.dedup();
+        for keys in due.chunks(PART as usize) {
+            let records = keys.iter().filter_map(|key| self.open.get(key));
+            let records: Vec<FindingRecord> = records.map(|open| open.record.clone()).collect();
+            self.parts.store.findings().put_all(&records).await?;
+            records.iter().for_each(|record| self.hold(record));
+            let now = self.parts.clock.now();
+            let events = records.into_iter().map(|record| found(record, now));
+            self.parts.journal.record(events.collect()).await?;
+            for key in keys {
+                if let Some(open) = self.open.get_mut(key) {
+                    (open.told_at, open.is_unwritten) = (Some(now), false);
+                }
+            }
         }
-        event.source = record.source;
-        self.parts.journal.record(vec![event]).await?;
-        if let Some(open) = self.open.get_mut(key) {
-            (open.told_at, open.is_unwritten) = (Some(now), false);
-        }
-        Ok(Taken::Told)
+        Ok(due.len() as u64)
     }
 
     /// Writes down counts that moved, tells what could not be told before, and closes to joining what was
     /// not seen for long. Returns how many findings it told.
     pub(crate) async fn settle(&mut self, now: Timestamp) -> Result<u64, DetectError> {
         let untold = self.open.values().filter(|open| open.told_at.is_none());
-        let untold: Vec<Key> = untold.map(Open::key).collect();
-        for key in &untold {
-            self.tell(key).await?;
-        }
+        self.due.extend(untold.map(Open::key));
+        let told = self.tell_due().await?;
         let window = self.window();
         let has_ended = |open: &Open| now.duration_since(open.record.finding.last_seen) > window;
         let mut unwritten: Vec<FindingRecord> = Vec::new();
@@ -247,7 +260,7 @@ impl Book {
         }
         self.open.retain(|_, open| !has_ended(open));
         self.forget_oldest();
-        Ok(untold.len() as u64)
+        Ok(told)
     }
 
     /// Closes the longest unseen to joining where there are too many.
@@ -302,6 +315,16 @@ impl Open {
         self.is_unwritten = true;
         rose
     }
+}
+
+/// The event that tells a finding.
+fn found(record: FindingRecord, now: Timestamp) -> Event {
+    let mut event = Event::new(now, Door::Internal, EventKind::Found(record.finding));
+    if let Some(Subject::Principal(principal)) = Subject::parse(&record.subject) {
+        event.principal = Some(principal);
+    }
+    event.source = record.source;
+    event
 }
 
 fn keep_newest(evidence: &mut Vec<EventId>) {

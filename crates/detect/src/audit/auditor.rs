@@ -50,6 +50,7 @@ pub struct Auditor {
     submitted: mpsc::Sender<Signal>,
     source: OnceLock<Arc<dyn AuditSource>>,
     turn: Arc<Mutex<()>>,
+    opened_at: Timestamp,
 }
 
 impl Auditor {
@@ -59,6 +60,7 @@ impl Auditor {
         submitted: mpsc::Sender<Signal>,
     ) -> Arc<Self> {
         Arc::new(Self {
+            opened_at: parts.clock.now(),
             parts,
             gathered,
             submitted,
@@ -140,7 +142,7 @@ impl Auditor {
                 continue;
             }
             match self.audit_all(&cancel).await {
-                Ok(()) => due = latest,
+                Ok(()) => due = later(now, every),
                 Err(AuditError::Busy | AuditError::NotReady) => {}
                 Err(error) => {
                     tracing::warn!(%error, "the audit that was due did not run; it is tried again");
@@ -160,7 +162,7 @@ impl Auditor {
             .iter()
             .find(|run| run.started_by == SCHEDULE && !run.interrupted);
         last.map_or_else(
-            || later(now, FIRST.min(every)),
+            || later(self.opened_at, FIRST.min(every)),
             |last| later(last.started_at, every),
         )
     }

@@ -66,7 +66,13 @@ impl Running {
                 Some((finding, feedback)) = self.judged.recv() => self.hear(finding, &feedback),
                 Some(signal) = self.submitted.recv() => {
                     self.signals.push(signal);
+                    while self.signals.len() < BATCH as usize
+                        && let Ok(signal) = self.submitted.try_recv()
+                    {
+                        self.signals.push(signal);
+                    }
                     self.enter().await?;
+                    self.tell().await?;
                 }
                 Ok(()) = self.suppressions_moved.changed() => self.read_suppressions().await?,
                 _ = ticks.tick() => {
@@ -115,6 +121,7 @@ impl Running {
             }
             self.enter().await?;
         }
+        self.tell().await?;
         let counters = &self.detect.counters;
         counters.events.fetch_add(count, Ordering::Relaxed);
         Ok(consumer.acknowledge(last).await?)
@@ -148,6 +155,17 @@ impl Running {
         Ok(())
     }
 
+    async fn tell(&mut self) -> Result<(), DetectError> {
+        let told = self.book.tell_due().await?;
+        self.count_told(told);
+        Ok(())
+    }
+
+    fn count_told(&self, told: u64) {
+        let counters = &self.detect.counters;
+        counters.findings.fetch_add(told, Ordering::Relaxed);
+    }
+
     async fn raise(&mut self, alarm: Alarm) -> Result<(), DetectError> {
         let counters = &self.detect.counters;
         counters.alarms.fetch_add(1, Ordering::Relaxed);
@@ -165,9 +183,8 @@ impl Running {
             return Ok(());
         }
         match self.book.raise(alarm, device.as_deref()).await? {
-            Taken::Told => counters.findings.fetch_add(1, Ordering::Relaxed),
             Taken::Shed => counters.shed_findings.fetch_add(1, Ordering::Relaxed),
-            Taken::Joined => 0,
+            Taken::Due | Taken::Joined => 0,
         };
         Ok(())
     }
@@ -187,9 +204,8 @@ impl Running {
             watcher.tick(now, &mut self.signals);
         }
         self.enter().await?;
-        let retold = self.book.settle(now).await?;
-        let counters = &self.detect.counters;
-        counters.findings.fetch_add(retold, Ordering::Relaxed);
+        let told = self.book.settle(now).await?;
+        self.count_told(told);
         self.directory.forget_absent();
         for device in self.detect.evidence.settle(now) {
             parts.tell_listener(&device);
