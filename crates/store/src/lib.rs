@@ -4,6 +4,7 @@
 //! has a small repository (`store.devices()`, `store.grants()`, ...).
 
 mod audits;
+mod baselines;
 mod certificates;
 mod compliance;
 mod detectors;
@@ -26,6 +27,7 @@ mod settings;
 mod tokens;
 
 pub use audits::{AuditResource, AuditResult, AuditRun, AuditState, Audits};
+pub use baselines::{BaselineCohort, BaselineRow, Baselines};
 pub use certificates::{CertificateRecord, Certificates, Revocation};
 pub use compliance::{
     Compliance, DeviceVersion, ExpiringCertificate, IssuedKey, Mark, UncheckedKey, VersionInUse,
