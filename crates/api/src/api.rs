@@ -11,7 +11,7 @@ use std::{
 use axum::Router;
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
-use palisade_detect::{Detect, rules::Rules};
+use palisade_detect::{Detect, baseline::Baselines, rules::Rules};
 use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
@@ -55,6 +55,8 @@ pub struct ApiParts {
     pub rules: Arc<Rules>,
     /// Where events go from here.
     pub exports: Arc<Exports>,
+    /// Its baselines of behaviour.
+    pub baselines: Arc<Baselines>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// What renders the metrics of the process, if anything does.
@@ -287,6 +289,7 @@ fn people_parts(parts: ApiParts) -> PeopleParts {
         detect: parts.detect,
         rules: parts.rules,
         exports: parts.exports,
+        baselines: parts.baselines,
         gateway: parts.gateway,
         version: parts.version,
     }

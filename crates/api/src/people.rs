@@ -7,6 +7,7 @@ mod api_tokens;
 mod audit_source;
 mod audits;
 mod auth;
+mod baselines;
 mod ca;
 mod ca_root;
 mod containment;
@@ -55,7 +56,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, middleware};
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
-use palisade_detect::{Detect, rules::Rules};
+use palisade_detect::{Detect, baseline::Baselines, rules::Rules};
 use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
@@ -106,6 +107,8 @@ pub struct PeopleParts {
     pub rules: Arc<Rules>,
     /// Where events go from here.
     pub exports: Arc<Exports>,
+    /// Its baselines of behaviour.
+    pub baselines: Arc<Baselines>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// The version of the server.
@@ -238,6 +241,7 @@ fn routes() -> Routes {
         .and(events::routes())
         .and(findings::routes())
         .and(suppressions::routes())
+        .and(baselines::routes())
         .and(detect::routes())
         .and(audits::routes())
         .and(mitigate::routes())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditConfig;
+use crate::baseline::BaselineConfig;
 
 /// Detection: how it reads events and what it makes of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub struct DetectConfig {
     pub rules_dir: Option<PathBuf>,
     /// Audit checks: how often they run, which are off, and from where on something is not as it should be.
     pub audit: AuditConfig,
+    /// Baselines of behaviour: what is learned of each device, and what alarms.
+    pub baseline: BaselineConfig,
 }
 
 impl Default for DetectConfig {
@@ -32,6 +35,7 @@ impl Default for DetectConfig {
             max_findings_per_s: 500,
             rules_dir: None,
             audit: AuditConfig::default(),
+            baseline: BaselineConfig::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! says so. Begin with [`Detect`]; a kind of detector is a [`Watcher`].
 
 pub mod audit;
+pub mod baseline;
 mod config;
 mod directory;
 mod engine;

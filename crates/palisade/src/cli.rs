@@ -9,10 +9,11 @@ use serde_json::json;
 use crate::{
     client::{Noun, Verb},
     commands::{
-        ApiTokenCommand, AuditCommand, CaCommand, DeviceCommand, EventsCommand, ExportCommand,
-        FindingCommand, GrantCommand, LedgerCommand, LoginCommand, LogoutCommand, MessageCommand,
-        PolicyCommand, ProductCommand, RulesCommand, SegmentCommand, ServiceCommand,
-        SessionCommand, StatusCommand, SuppressionCommand, TokenCommand, WhoamiCommand,
+        ApiTokenCommand, AuditCommand, BaselineCommand, CaCommand, DeviceCommand, EventsCommand,
+        ExportCommand, FindingCommand, GrantCommand, LedgerCommand, LoginCommand, LogoutCommand,
+        MessageCommand, PolicyCommand, ProductCommand, RulesCommand, SegmentCommand,
+        ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand, TokenCommand,
+        WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -108,6 +109,8 @@ enum Command {
     Finding(Noun<FindingCommand>),
     /// Audits: whether the fleet and the server are set up as they should be
     Audit(Noun<AuditCommand>),
+    /// Baselines: what is usual for each device, and what alarms
+    Baseline(Noun<BaselineCommand>),
     /// Suppressions: what is known and not to be reported
     Suppression(Noun<SuppressionCommand>),
     Drill(DrillCommand),
@@ -158,6 +161,7 @@ impl Cli {
             Command::Export(command) => command.run(output).map(crate::done),
             Command::Finding(noun) => noun.run(output).map(crate::done),
             Command::Audit(noun) => noun.run(output).map(crate::done),
+            Command::Baseline(noun) => noun.run(output).map(crate::done),
             Command::Suppression(noun) => noun.run(output).map(crate::done),
             Command::Drill(command) => command.run(output),
             Command::Message(noun) => noun.run(output).map(crate::done),

@@ -4,6 +4,7 @@
 mod account;
 mod api_token;
 mod audit;
+mod baseline;
 mod ca;
 mod device;
 mod events;
@@ -28,6 +29,7 @@ use crate::{client::Call, failure::Failure};
 pub(crate) use account::{LoginCommand, LogoutCommand, StatusCommand, WhoamiCommand};
 pub(crate) use api_token::ApiTokenCommand;
 pub(crate) use audit::AuditCommand;
+pub(crate) use baseline::BaselineCommand;
 pub(crate) use ca::CaCommand;
 pub(crate) use device::DeviceCommand;
 pub(crate) use events::EventsCommand;

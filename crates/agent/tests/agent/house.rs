@@ -16,7 +16,7 @@ use palisade_core::{
     DeviceId, Event, Grant, GrantActions, GrantId, GrantScope, Lifecycle, Product, ProductId,
     Segment, SegmentId, SystemClock, Timestamp, TokenId, TopicPattern, TrustDomain,
 };
-use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
+use palisade_detect::{Detect, DetectConfig, DetectParts, baseline::Baselines, rules::Rules};
 use palisade_export::Exports;
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
@@ -335,6 +335,7 @@ async fn open(
     let detect = Detect::open(detect, Vec::new()).await.expect("opens");
     let rules = Rules::open(store.clone(), clock.clone(), None).await;
     let exports = Exports::none(store.clone(), bus.clone(), clock.clone());
+    let baselines = Baselines::open(store.clone(), clock.clone(), Default::default()).await;
     let api = Api::open(ApiParts {
         config,
         store: store.clone(),
@@ -347,6 +348,7 @@ async fn open(
         detect,
         rules: rules.expect("opens"),
         exports,
+        baselines: baselines.expect("opens"),
         gateway: gateway.clone(),
         metrics: None,
         version: "test",

@@ -15,7 +15,7 @@ use palisade_core::{
     Clock, Device, DeviceId, Event, EventKind, Labels, Lifecycle, ManualClock, Posture, Product,
     ProductId, SegmentId, Timestamp, TokenId, TrustDomain,
 };
-use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
+use palisade_detect::{Detect, DetectConfig, DetectParts, baseline::Baselines, rules::Rules};
 use palisade_export::Exports;
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
@@ -120,6 +120,7 @@ impl House {
         let detect = Detect::open(detect, Vec::new()).await.expect("opens");
         let rules = Rules::open(store.clone(), clock.clone(), None).await;
         let exports = Exports::none(store.clone(), bus.clone(), clock.clone());
+        let baselines = Baselines::open(store.clone(), clock.clone(), Default::default()).await;
         let api = Api::open(ApiParts {
             config,
             store: store.clone(),
@@ -132,6 +133,7 @@ impl House {
             detect,
             rules: rules.expect("opens"),
             exports,
+            baselines: baselines.expect("opens"),
             gateway: gateway.await.expect("opens"),
             metrics: Some(Arc::new(|| "process_up 1\n".to_owned())),
             version: "0.0.0-test",

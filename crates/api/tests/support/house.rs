@@ -27,7 +27,11 @@ use palisade_core::{
     SegmentId, Timestamp, TokenId, TrustDomain,
     port::{BoxFuture, Journal, JournalError},
 };
-use palisade_detect::{Detect, DetectConfig, DetectParts, rules::Rules};
+use palisade_detect::{
+    Detect, DetectConfig, DetectParts,
+    baseline::{BaselineConfig, Baselines},
+    rules::Rules,
+};
 use palisade_export::{EventsConfig, ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
@@ -65,6 +69,7 @@ pub struct House {
     pub detect: Arc<Detect>,
     pub rules: Arc<Rules>,
     exports: Arc<Exports>,
+    pub baselines: Arc<Baselines>,
     gateway: Arc<Gateway>,
     bus: SharedBus,
     pub state: PeopleState,
@@ -118,6 +123,9 @@ pub async fn house() -> House {
     let rules = Rules::open(store.clone(), shared_clock.clone(), None).await;
     let rules = rules.expect("opens");
     let exports = exports(directory.path(), &store, &bus, shared_clock.clone());
+    let config = BaselineConfig::default();
+    let baselines = Baselines::open(store.clone(), shared_clock.clone(), config).await;
+    let baselines = baselines.expect("opens");
     let state = PeopleState::new(PeopleParts {
         store: store.clone(),
         bus: bus.clone(),
@@ -129,6 +137,7 @@ pub async fn house() -> House {
         detect: detect.clone(),
         rules: rules.clone(),
         exports: exports.clone(),
+        baselines: baselines.clone(),
         gateway: gateway.clone(),
         version: "0.0.0-test",
     });
@@ -144,6 +153,7 @@ pub async fn house() -> House {
         detect,
         rules,
         exports,
+        baselines,
         gateway,
         bus,
         state,
@@ -219,6 +229,7 @@ impl House {
             detect: self.detect.clone(),
             rules: self.rules.clone(),
             exports: self.exports.clone(),
+            baselines: self.baselines.clone(),
             gateway: self.gateway.clone(),
             version: "0.0.0-test",
         };

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
 
 mod audit;
+mod baselines;
 mod book;
 mod rules;
 mod stream;

@@ -13,6 +13,7 @@ use palisade_core::{
 };
 use palisade_detect::{
     Detect, DetectParts, Watcher,
+    baseline::Baselines,
     rules::{RuleWatcher, Rules},
 };
 use palisade_export::{ExportParts, Exports};
@@ -48,6 +49,7 @@ pub(crate) struct House {
     detect: Arc<Detect>,
     rules: Arc<Rules>,
     exports: Arc<Exports>,
+    baselines: Arc<Baselines>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) api: Arc<Api>,
     metrics: Metrics,
@@ -94,7 +96,18 @@ impl Ground {
         rules.context("rules")
     }
 
-    async fn detect(&self, config: &Config, rules: Arc<Rules>) -> Result<Arc<Detect>, Failure> {
+    async fn baselines(&self, config: &Config) -> Result<Arc<Baselines>, Failure> {
+        let baseline = config.detect.baseline.clone();
+        let baselines = Baselines::open(self.store.clone(), self.clock.clone(), baseline).await;
+        baselines.context("baselines")
+    }
+
+    async fn detect(
+        &self,
+        config: &Config,
+        rules: Arc<Rules>,
+        baselines: &Arc<Baselines>,
+    ) -> Result<Arc<Detect>, Failure> {
         let parts = DetectParts::new(
             self.store.clone(),
             self.bus.clone(),
@@ -102,8 +115,10 @@ impl Ground {
             self.clock.clone(),
             config.detect.clone(),
         );
-        let watchers: Vec<Box<dyn Watcher>> =
-            vec![Box::new(RuleWatcher::new(rules, self.clock.clone()))];
+        let watchers: Vec<Box<dyn Watcher>> = vec![
+            Box::new(RuleWatcher::new(rules, self.clock.clone())),
+            Box::new(baselines.watcher()),
+        ];
         Detect::open(parts, watchers).await.context("detection")
     }
 
@@ -136,7 +151,8 @@ impl House {
         let metrics = Metrics::install()?;
         let ground = Ground::open(config, data).await?;
         let rules = ground.rules(config, data).await?;
-        let detect = ground.detect(config, rules.clone()).await?;
+        let baselines = ground.baselines(config).await?;
+        let detect = ground.detect(config, rules.clone(), &baselines).await?;
         let pdp = Pdp::open(
             ground.store.clone(),
             ground.bus.clone(),
@@ -171,6 +187,7 @@ impl House {
             detect: detect.clone(),
             rules: rules.clone(),
             exports: exports.clone(),
+            baselines: baselines.clone(),
             gateway: gateway.clone(),
             metrics: Some(metrics.render()),
             version: env!("CARGO_PKG_VERSION"),
@@ -183,6 +200,7 @@ impl House {
             detect,
             rules,
             exports,
+            baselines,
             gateway,
             api,
             metrics,
@@ -265,11 +283,12 @@ and give the token when you are asked. Then make a product and a token for its f
             detect,
             rules,
             exports,
+            baselines,
             gateway,
             api,
             ..
         } = self;
-        drop((api, gateway, pdp, detect, rules, exports));
+        drop((api, gateway, pdp, detect, rules, exports, baselines));
         ground.close().await;
     }
 }
