@@ -14,6 +14,7 @@ mod process;
 mod registry;
 mod report;
 mod rest;
+mod rules;
 mod sessions;
 
 use std::path::PathBuf;
@@ -78,6 +79,8 @@ enum What {
     /// The peer of the loop alone; needs a network namespace of its own.
     #[value(hide = true)]
     LoopPeer,
+    /// Sigma rules, against sigma-rust.
+    Rules,
     /// Enrolments over EST, against the signatures alone.
     Enrolment,
     /// Import of an inventory.
@@ -112,6 +115,7 @@ async fn main() -> Result<()> {
             What::Containment => contain(&options).await?,
             What::Loop => close_the_loop(&options).await?,
             What::LoopPeer => loop_peer(&options).await?,
+            What::Rules => evaluate_rules(&options)?,
             What::Enrolment => enrol(&options).await?,
             What::Import => import(&options).await?,
         }
@@ -288,6 +292,39 @@ async fn contain(options: &Options) -> Result<()> {
         times.len().to_string(),
     ];
     println!("{}", table(&["p50 ms", "p99 ms", "samples"], &[row]));
+    Ok(())
+}
+
+fn evaluate_rules(options: &Options) -> Result<()> {
+    println!("## Sigma rules: events a second of one core\n");
+    let mut rows = Vec::new();
+    let shipped = palisade_detect::rules::shipped().len();
+    for more in [200, 3_000_usize.saturating_sub(shipped)] {
+        let (mut own, mut their) = (Vec::new(), Vec::new());
+        let (mut rules, mut unread) = (0, 0);
+        for _ in 0..options.runs {
+            let rates = rules::run(more)?;
+            own.push(rates.palisade);
+            their.push(rates.sigma_rust);
+            (rules, unread) = (rates.rules, rates.unread);
+        }
+        let (own, their) = (median(&own), median(&their));
+        rows.push(vec![
+            rules.to_string(),
+            format!("{own:.0}"),
+            format!("{their:.0}"),
+            format!("{:.1}", own / their),
+            unread.to_string(),
+        ]);
+    }
+    let header = [
+        "rules",
+        "palisade events/CPU-s",
+        "sigma-rust events/CPU-s",
+        "ratio",
+        "detections it cannot read",
+    ];
+    println!("{}", table(&header, &rows));
     Ok(())
 }
 

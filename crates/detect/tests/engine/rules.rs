@@ -273,9 +273,9 @@ async fn windows_outlive_a_reload() {
     let ruled = Ruled::with(&[]).await;
     let device = ruled.world.device("cam-1").await;
     let running = ruled.run().await;
-    ruled.scan(&device, 15).await;
+    ruled.scan(&device, 6).await;
     until("they were read", async || {
-        running.detect.stats().events >= 15
+        running.detect.stats().events >= 6
     })
     .await;
     write(ruled.folder.path(), "mine.yaml", &own("Mine", "low"));
