@@ -316,7 +316,7 @@ async fn switch(
     let rules = &state.parts().rules;
     let switched = rules.switch(id, enabled, &caller.name).await?;
     let rule = switched.ok_or_else(|| no_rule(id))?;
-    Ok(Done::changed(&rule.id.clone(), RuleView::of(rules, rule)))
+    Ok(Done::changed(rule.id.clone(), RuleView::of(rules, rule)))
 }
 
 /// Rules in Sigma's YAML.
