@@ -306,7 +306,7 @@ impl Mender<'_> {
     }
 
     async fn revoke(&self, serial: &str) -> Came {
-        let serial: Serial = serial.parse().map_err(|error| Problem::invalid(error))?;
+        let serial: Serial = serial.parse().map_err(Problem::invalid)?;
         let reason = match self.check {
             Check::SharedKey => RevocationReason::KeyCompromise,
             _ => RevocationReason::Superseded,
