@@ -1,8 +1,11 @@
-//! What an agent tells the server about its device: version and basic facts.
+//! What an agent tells the server about its device: version, basic facts, and with whom it speaks.
+
+mod network;
 
 use std::{collections::BTreeMap, fs};
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::{
     endpoint::Endpoint,
@@ -25,7 +28,7 @@ pub(crate) enum ReportError {
 #[derive(Serialize)]
 struct Report<'a> {
     version: &'a str,
-    facts: BTreeMap<&'static str, String>,
+    facts: BTreeMap<&'static str, Value>,
 }
 
 /// Sends version and facts.
@@ -52,12 +55,12 @@ pub(crate) async fn send(
 
 /// Basic facts about this device; what cannot be read is left out.
 #[must_use]
-pub fn facts() -> BTreeMap<&'static str, String> {
+pub fn facts() -> BTreeMap<&'static str, Value> {
     let mut facts = BTreeMap::new();
-    facts.insert("arch", std::env::consts::ARCH.to_owned());
+    facts.insert("arch", json!(std::env::consts::ARCH));
     let os = fs::read_to_string("/etc/os-release").ok();
     let os = os.and_then(|text| os_name(&text));
-    facts.insert("os", os.unwrap_or_else(|| std::env::consts::OS.to_owned()));
+    facts.insert("os", json!(os.as_deref().unwrap_or(std::env::consts::OS)));
     let read = [
         ("kernel", "/proc/sys/kernel/osrelease"),
         ("hostname", "/proc/sys/kernel/hostname"),
@@ -69,8 +72,13 @@ pub fn facts() -> BTreeMap<&'static str, String> {
         let end = |c: char| c.is_whitespace() || (name == "uptime_s" && c == '.');
         let word = text.split(end).next().unwrap_or_default();
         if !word.is_empty() {
-            facts.insert(name, bounded(word));
+            facts.insert(name, json!(bounded(word)));
         }
+    }
+    if let Some(network) = network::Network::read() {
+        facts.insert("network.listening_ports", json!(network.listening_ports()));
+        facts.insert("network.established", json!(network.established()));
+        facts.insert("network.destinations", json!(network.destinations()));
     }
     facts
 }
@@ -97,11 +105,13 @@ mod tests {
         let facts = facts();
         for name in ["arch", "os", "kernel", "hostname", "uptime_s"] {
             assert!(
-                facts.get(name).is_some_and(|fact| !fact.is_empty()),
+                facts[name].as_str().is_some_and(|fact| !fact.is_empty()),
                 "{name}: {facts:?}"
             );
         }
-        assert!(facts["uptime_s"].parse::<u64>().is_ok(), "{facts:?}");
+        let uptime = facts["uptime_s"].as_str().expect("a text");
+        assert!(uptime.parse::<u64>().is_ok(), "{facts:?}");
+        assert!(facts["network.listening_ports"].is_array(), "{facts:?}");
     }
 
     #[test]

@@ -22,6 +22,9 @@ const MAX_BODY: usize = 16 * 1024;
 const MAX_FACTS: usize = 64;
 const MAX_NAME: usize = 64;
 const MAX_TEXT: usize = 512;
+/// Of a fact that is a list.
+const MAX_ITEMS: usize = 64;
+const MAX_ITEM: usize = 64;
 
 /// A report, as it is sent.
 #[derive(Debug, Deserialize)]
@@ -114,19 +117,28 @@ fn read(body: &[u8]) -> Result<Report, Refused> {
     }
     for (name, value) in &report.facts {
         let is_small = match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => true,
-            Value::String(text) => text.len() <= MAX_TEXT,
-            Value::Array(_) | Value::Object(_) => false,
+            Value::Array(items) => {
+                items.len() <= MAX_ITEMS && items.iter().all(|item| is_small(item, MAX_ITEM))
+            }
+            value => is_small(value, MAX_TEXT),
         };
         if name.is_empty() || name.len() > MAX_NAME || !is_small {
             let name: String = name.chars().take(MAX_NAME).collect();
             return Err(bad(format!(
-                "fact {name:?}: a name has 1 to {MAX_NAME} bytes, a value is a number, a flag or a text \
-                 of at most {MAX_TEXT} bytes"
+                "fact {name:?}: a name has 1 to {MAX_NAME} bytes, a value is a number, a flag, a text of at \
+                 most {MAX_TEXT} bytes, or a list of at most {MAX_ITEMS} of these with {MAX_ITEM} bytes each"
             )));
         }
     }
     Ok(report)
+}
+
+fn is_small(value: &Value, max_text: usize) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => text.len() <= max_text,
+        Value::Array(_) | Value::Object(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +149,14 @@ mod tests {
     fn a_report_is_flat_and_small() {
         assert!(read(br#"{"version": "1.0", "facts": {"os": "linux", "cores": 2}}"#).is_ok());
         assert!(read(br#"{"version": "1.0"}"#).is_ok());
+        let listed = |count: usize, item: &str| {
+            let items = vec![item; count].join(",");
+            read(format!(r#"{{"version": "1", "facts": {{"a": [{items}]}}}}"#).as_bytes())
+        };
+        assert!(listed(64, "\"192.0.2.1:443\"").is_ok());
+        assert!(listed(65, "1").is_err());
+        assert!(listed(1, "[1]").is_err());
+        assert!(listed(1, &format!("{:?}", "x".repeat(65))).is_err());
         let deep = format!(
             r#"{{"version": "1", "facts": {{"a": {}1{}}}}}"#,
             "[".repeat(200),
