@@ -17,6 +17,7 @@ use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
 use palisade_policy::Pdp;
+use palisade_respond::Respond;
 use palisade_store::Store;
 use rustls::ServerConfig;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -57,6 +58,8 @@ pub struct ApiParts {
     pub exports: Arc<Exports>,
     /// Its baselines of behaviour.
     pub baselines: Arc<Baselines>,
+    /// Response.
+    pub respond: Arc<Respond>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// What renders the metrics of the process, if anything does.
@@ -128,6 +131,8 @@ impl Api {
         let mut doors = Vec::new();
         let mut options = config.devices.limits.options(devices::MAX_BODY);
         options.on_refused = Some(devices.on_refused());
+        let gateway = parts.gateway.clone();
+        options.is_blocked = Some(Arc::new(move |source| gateway.is_blocked(source)));
         let tls = Some(tls::for_devices(&parts.identity)?);
         let device_door = Template::new("devices", tls, devices::router(devices.clone()), options);
         let options = config.people.limits.options(config.people.max_body_bytes);
@@ -287,6 +292,7 @@ fn people_parts(parts: ApiParts) -> PeopleParts {
         pdp: parts.pdp,
         ledger: parts.ledger,
         detect: parts.detect,
+        respond: parts.respond,
         rules: parts.rules,
         exports: parts.exports,
         baselines: parts.baselines,

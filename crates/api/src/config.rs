@@ -216,6 +216,7 @@ impl HttpLimits {
             max_streams: self.max_streams,
             drain_timeout: Duration::from_secs(self.drain_timeout_s),
             on_refused: None,
+            is_blocked: None,
         }
     }
 }

@@ -23,6 +23,7 @@ use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
 use palisade_policy::Pdp;
+use palisade_respond::Respond;
 use palisade_store::Store;
 use tokio::sync::Mutex;
 
@@ -43,6 +44,7 @@ pub(crate) struct Operators {
     ledger: Arc<Ledger>,
     detect: Arc<Detect>,
     exports: Arc<Exports>,
+    respond: Arc<Respond>,
     gateway: Arc<Gateway>,
     devices: Arc<Devices>,
     render: Option<MetricsRender>,
@@ -64,6 +66,7 @@ impl Operators {
             ledger: parts.ledger.clone(),
             detect: parts.detect.clone(),
             exports: parts.exports.clone(),
+            respond: parts.respond.clone(),
             gateway: parts.gateway.clone(),
             devices,
             render: parts.metrics.clone(),

@@ -2,6 +2,7 @@
 //! resource; `gate` stands before each handler and `document` describes each route, both from that line.
 
 mod access;
+mod actions;
 mod acts;
 mod api_tokens;
 mod audit_source;
@@ -10,6 +11,7 @@ mod auth;
 mod baselines;
 mod ca;
 mod ca_root;
+mod cases;
 mod containment;
 mod denials;
 mod detect;
@@ -32,9 +34,11 @@ mod ledger;
 mod messages;
 mod mitigate;
 mod page;
+mod playbooks;
 mod policy;
 mod products;
 mod replay;
+mod response;
 mod routes;
 mod rules;
 mod rules_replay;
@@ -62,6 +66,7 @@ use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
 use palisade_policy::Pdp;
+use palisade_respond::Respond;
 use palisade_store::Store;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -109,6 +114,8 @@ pub struct PeopleParts {
     pub exports: Arc<Exports>,
     /// Its baselines of behaviour.
     pub baselines: Arc<Baselines>,
+    /// Response.
+    pub respond: Arc<Respond>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
     /// The version of the server.
@@ -251,6 +258,10 @@ fn routes() -> Routes {
         .and(ledger::routes())
         .and(ca::routes())
         .and(ca_root::routes())
+        .and(cases::routes())
+        .and(actions::routes())
+        .and(playbooks::routes())
+        .and(response::routes())
 }
 
 /// The OpenAPI document of the REST door, in JSON.

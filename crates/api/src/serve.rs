@@ -11,7 +11,12 @@ mod spelling;
 mod stall;
 mod unread;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper_util::rt::TokioIo;
@@ -35,6 +40,9 @@ const REST: Duration = Duration::from_millis(100);
 
 /// Told of clients whose TLS handshake was refused because of their certificate: from where, and why.
 pub type OnRefused = Arc<dyn Fn(SocketAddr, &rustls::Error) + Send + Sync>;
+
+/// Whether a source address is refused.
+pub type IsBlocked = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// What a door's connections and requests may take.
 #[derive(Clone)]
@@ -61,6 +69,8 @@ pub struct ServeOptions {
     pub drain_timeout: Duration,
     /// Who is told of refused certificates.
     pub on_refused: Option<OnRefused>,
+    /// Who says which source addresses are refused before anything is read from them.
+    pub is_blocked: Option<IsBlocked>,
 }
 
 /// What is known of the connection that a request came on: an extension of every request.
@@ -111,6 +121,11 @@ async fn serve(
     let mut connections = JoinSet::new();
     while let Some((stream, source, place)) = accept(&listener, &places, &cancel).await {
         while connections.try_join_next().is_some() {}
+        let is_blocked = http.options.is_blocked.as_ref();
+        if is_blocked.is_some_and(|is_blocked| is_blocked(source.ip())) {
+            tracing::debug!(%source, "the address is blocked");
+            continue;
+        }
         let Some(guard) = sources.enter(source.ip()) else {
             tracing::debug!(%source, "too many connections from this address");
             continue;

@@ -161,6 +161,12 @@ macro_rules! ulid_id {
                 Self(Ulid::new())
             }
 
+            /// When it was made: milliseconds since the epoch.
+            #[must_use]
+            pub fn millis(self) -> u64 {
+                self.0.timestamp_ms()
+            }
+
             /// Parses the 26-character form.
             ///
             /// # Errors

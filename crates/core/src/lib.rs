@@ -11,6 +11,7 @@ mod event;
 mod finding;
 mod grant;
 mod id;
+mod network;
 pub mod port;
 mod posture;
 mod principal;
@@ -29,6 +30,7 @@ pub use id::{
     ActionId, AuditRunId, CaseId, DeviceId, DrillId, EventId, FindingId, GrantId, IdError,
     PolicyId, ProductId, SegmentId, ServiceId, SuppressionId, TokenId, TrustDomain,
 };
+pub use network::{Network, NetworkError};
 pub use posture::{Epoch, Lifecycle, LifecycleError, Posture, TrustReason, TrustScore};
 pub use principal::{Principal, PrincipalError};
 pub use repeats::{Counted, Repeated, Repeats, Taken};

@@ -34,6 +34,7 @@ pub use statistics::{Statistics, Used};
 pub use stats::{GatewayStats, Stats};
 
 use crate::{
+    blocks::BlockList,
     config::GatewayConfig,
     limits::Limits,
     notices::Notices,
@@ -55,6 +56,8 @@ pub struct Broker {
     pub journal: Arc<dyn Journal>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Source addresses that are refused.
+    pub blocks: BlockList,
     /// Rates.
     pub limits: Limits,
     /// The way to the disk.
@@ -89,6 +92,7 @@ impl Broker {
         identity: Arc<Identity>,
         journal: Arc<dyn Journal>,
         clock: Arc<dyn Clock>,
+        blocks: BlockList,
     ) -> Self {
         Self {
             limits: Limits::new(config.source.clone()),
@@ -110,6 +114,7 @@ impl Broker {
             deadlines: Deadlines::default(),
             next_number: AtomicU64::new(1),
             revocations: AtomicU64::new(0),
+            blocks,
             config,
             pdp,
             identity,

@@ -1,8 +1,11 @@
 //! How the gateway is set up. Every key has a default that is safe for a fleet on the open internet.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
-use palisade_core::ServiceId;
+use palisade_core::{Network, ServiceId};
 use serde::{Deserialize, Serialize};
 
 /// The MQTT gateway.
@@ -52,6 +55,9 @@ pub struct GatewayConfig {
     pub statistics_interval_s: u64,
     /// Seconds that a graceful shutdown waits for connections to end.
     pub drain_timeout_s: u64,
+    /// Networks that no action ever blocks: those of people who administer, of gateways that many devices
+    /// share, of this machine itself.
+    pub never_block: Vec<Network>,
     /// Limits on each device.
     pub device: PrincipalLimits,
     /// Limits on each service.
@@ -118,6 +124,7 @@ impl Default for GatewayConfig {
             status_interval_s: 10,
             statistics_interval_s: 60,
             drain_timeout_s: 10,
+            never_block: loopback(),
             device: PrincipalLimits::default(),
             service: PrincipalLimits {
                 messages_per_second: 0,
@@ -132,6 +139,15 @@ impl Default for GatewayConfig {
             source: SourceLimits::default(),
         }
     }
+}
+
+/// This machine itself.
+fn loopback() -> Vec<Network> {
+    let all = [
+        Network::new(Ipv4Addr::LOCALHOST.into(), 8),
+        Network::new(Ipv6Addr::LOCALHOST.into(), 128),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 impl Default for PrincipalLimits {

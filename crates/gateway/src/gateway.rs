@@ -15,10 +15,10 @@ use std::{
 };
 
 use palisade_bus::SharedBus;
-use palisade_core::{Clock, Principal, port::Journal};
+use palisade_core::{Clock, Network, Principal, port::Journal};
 use palisade_identity::Identity;
 use palisade_policy::Pdp;
-use palisade_store::Store;
+use palisade_store::{Block, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::{
     sync::Semaphore,
@@ -31,6 +31,7 @@ pub use sessions::SessionInfo;
 pub use submit::{Submission, SubmitError, Submitted};
 
 use crate::{
+    blocks::BlockList,
     broker::{Broker, GatewayStats},
     config::{ConfigError, GatewayConfig},
     connection::Entrance,
@@ -75,6 +76,9 @@ pub enum GatewayError {
     /// What survived the last stop cannot be read back.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The blocked addresses cannot be read back.
+    #[error("the blocked addresses cannot be read back: {0}")]
+    Blocks(#[source] StoreError),
     /// TLS cannot be set up.
     #[error("tls cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -85,7 +89,7 @@ pub enum GatewayError {
 
 /// The MQTT door.
 pub struct Gateway {
-    broker: Arc<Broker>,
+    pub(crate) broker: Arc<Broker>,
     store: Store,
     bus: SharedBus,
     /// Until the gateway runs.
@@ -122,12 +126,16 @@ impl Gateway {
         };
         let insecure_addr = insecure.as_ref().map(|listener| listener.address);
         listeners.extend(insecure);
+        let blocks = BlockList::open(parts.store.clone())
+            .await
+            .map_err(GatewayError::Blocks)?;
         let broker = Broker::new(
             config,
             parts.pdp,
             parts.identity,
             parts.journal,
             parts.clock,
+            blocks,
         );
         broker.restore(&parts.store).await?;
         Ok(Arc::new(Self {
@@ -258,6 +266,23 @@ impl Gateway {
     /// sessions stay as long as they would had the connections broken.
     pub fn close_sessions(&self, principal: &Principal) -> usize {
         sessions::close(&self.broker.registry.of(principal))
+    }
+
+    /// Closes the connections that come from a network.
+    pub(crate) fn close_sessions_from(&self, network: &Network) -> usize {
+        sessions::close(&sessions::from(self.broker.registry.all(), network))
+    }
+
+    /// Whether a source address is refused.
+    #[must_use]
+    pub fn is_blocked(&self, source: IpAddr) -> bool {
+        self.broker.blocks.covers(source)
+    }
+
+    /// The source addresses that are refused, the oldest first.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<Block> {
+        self.broker.blocks.all()
     }
 
     /// Publishes on behalf of a principal that a door has authenticated. Policy is asked as for a PUBLISH

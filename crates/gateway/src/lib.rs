@@ -5,10 +5,12 @@
 //! journal does not know of. Begin with [`Gateway`].
 
 mod access;
+mod blocks;
 mod broker;
 mod codec;
 mod config;
 mod connection;
+mod effect;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
@@ -22,6 +24,7 @@ mod session;
 
 pub use broker::GatewayStats;
 pub use config::{ConfigError, GatewayConfig, PrincipalLimits, SourceLimits};
+pub use effect::effectors;
 pub use gateway::{
     Gateway, GatewayError, GatewayParts, SessionInfo, Submission, SubmitError, Submitted,
 };

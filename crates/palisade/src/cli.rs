@@ -9,11 +9,11 @@ use serde_json::json;
 use crate::{
     client::{Noun, Verb},
     commands::{
-        ApiTokenCommand, AuditCommand, BaselineCommand, CaCommand, DeviceCommand, EventsCommand,
-        ExportCommand, FindingCommand, GrantCommand, LedgerCommand, LoginCommand, LogoutCommand,
-        MessageCommand, PolicyCommand, ProductCommand, RulesCommand, SegmentCommand,
-        ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand, TokenCommand,
-        WhoamiCommand,
+        ActionCommand, ApiTokenCommand, AuditCommand, BaselineCommand, CaCommand, CaseCommand,
+        DeviceCommand, EventsCommand, ExportCommand, FindingCommand, GrantCommand, LedgerCommand,
+        LoginCommand, LogoutCommand, MessageCommand, PlaybookNoun, PolicyCommand, ProductCommand,
+        ResponseCommand, RulesCommand, SegmentCommand, ServiceCommand, SessionCommand,
+        StatusCommand, SuppressionCommand, TokenCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -113,6 +113,14 @@ enum Command {
     Baseline(Noun<BaselineCommand>),
     /// Suppressions: what is known and not to be reported
     Suppression(Noun<SuppressionCommand>),
+    /// Cases: what findings came to, and what was done about it
+    Case(Noun<CaseCommand>),
+    /// Actions: what is done about cases, and what waits for a person
+    Action(Noun<ActionCommand>),
+    /// Playbooks: what is done about which findings
+    Playbook(PlaybookNoun),
+    /// Response as a whole: how it is doing, its guard rails, and the switch that stops it
+    Response(Noun<ResponseCommand>),
     Drill(DrillCommand),
     /// Messages to devices
     Message(Noun<MessageCommand>),
@@ -163,6 +171,10 @@ impl Cli {
             Command::Audit(noun) => noun.run(output).map(crate::done),
             Command::Baseline(noun) => noun.run(output).map(crate::done),
             Command::Suppression(noun) => noun.run(output).map(crate::done),
+            Command::Case(noun) => noun.run(output).map(crate::done),
+            Command::Action(noun) => noun.run(output).map(crate::done),
+            Command::Playbook(noun) => noun.run(output).map(crate::done),
+            Command::Response(noun) => noun.run(output).map(crate::done),
             Command::Drill(command) => command.run(output),
             Command::Message(noun) => noun.run(output).map(crate::done),
             Command::Session(noun) => noun.run(output).map(crate::done),

@@ -2,10 +2,12 @@
 //! for, the server does.
 
 mod account;
+mod action;
 mod api_token;
 mod audit;
 mod baseline;
 mod ca;
+mod case;
 mod device;
 mod events;
 mod export;
@@ -13,8 +15,10 @@ mod finding;
 mod grant;
 mod ledger;
 mod message;
+mod playbook;
 mod policy;
 mod product;
+mod response;
 mod rules;
 mod segment;
 mod service;
@@ -27,10 +31,12 @@ use clap::Args;
 use crate::{client::Call, failure::Failure};
 
 pub(crate) use account::{LoginCommand, LogoutCommand, StatusCommand, WhoamiCommand};
+pub(crate) use action::ActionCommand;
 pub(crate) use api_token::ApiTokenCommand;
 pub(crate) use audit::AuditCommand;
 pub(crate) use baseline::BaselineCommand;
 pub(crate) use ca::CaCommand;
+pub(crate) use case::CaseCommand;
 pub(crate) use device::DeviceCommand;
 pub(crate) use events::EventsCommand;
 pub(crate) use export::ExportCommand;
@@ -38,8 +44,10 @@ pub(crate) use finding::FindingCommand;
 pub(crate) use grant::GrantCommand;
 pub(crate) use ledger::LedgerCommand;
 pub(crate) use message::MessageCommand;
+pub(crate) use playbook::PlaybookNoun;
 pub(crate) use policy::PolicyCommand;
 pub(crate) use product::ProductCommand;
+pub(crate) use response::ResponseCommand;
 pub(crate) use rules::RulesCommand;
 pub(crate) use segment::SegmentCommand;
 pub(crate) use service::ServiceCommand;

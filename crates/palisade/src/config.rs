@@ -15,6 +15,7 @@ use palisade_api::{ApiConfig, DevicesConfig, OperatorsConfig, PeopleConfig};
 use palisade_detect::DetectConfig;
 use palisade_export::{EventsConfig, ExportsConfig};
 use palisade_gateway::GatewayConfig;
+use palisade_respond::RespondConfig;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use error::ConfigError;
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) operators: OperatorsConfig,
     /// Detection: how it reads events and what it makes of them.
     pub(crate) detect: DetectConfig,
+    /// Response: playbooks, guard rails, and where notifications go.
+    pub(crate) respond: RespondConfig,
     /// Where the key comes from that seals all other keys. At most one of these is set; where none is, it
     /// is the file `key-encryption.key` in the data directory, made at the first start.
     pub(crate) keys: KeysSection,
@@ -109,6 +112,9 @@ impl Config {
             .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         palisade_export::check(&self.events, &self.exports)
+            .map_err(|error| ConfigError::plain("configuration", error))?;
+        self.respond
+            .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         if self.keys.named() > 1 {
             return Err(ConfigError::plain(

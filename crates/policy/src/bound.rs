@@ -11,6 +11,7 @@ use crate::{
     grants::BoundGrants,
     in_force::InForce,
     reads::Reads,
+    restrict::InForceRestrictions,
 };
 
 /// Grants and attributes of one principal, and what was decided from them alone.
@@ -26,7 +27,12 @@ pub(crate) struct Bound {
 
 impl Bound {
     /// What is bound for a cell, remade if an epoch moved; `None` where the principal is not known.
-    pub(crate) fn of(cell: &Cell, standing: &Standing, in_force: &InForce) -> Option<Arc<Self>> {
+    pub(crate) fn of(
+        cell: &Cell,
+        standing: &Standing,
+        in_force: &InForce,
+        restrictions: &InForceRestrictions,
+    ) -> Option<Arc<Self>> {
         if matches!(standing, Standing::Unread | Standing::Gone) {
             return None;
         }
@@ -39,7 +45,10 @@ impl Bound {
         }
         let (grants, asker) = match (cell.principal(), standing) {
             (Principal::Device(id), Standing::Device(known)) => (
-                in_force.grants.bind_device(id, known),
+                match restrictions.of(id) {
+                    None => in_force.grants.bind_device(id, known),
+                    Some(held) => in_force.grants.bind_restricted(id, known, &held.topics),
+                },
                 Asker::device(id.as_str(), &known.product, &known.posture),
             ),
             (Principal::Service(id), Standing::Service) => (

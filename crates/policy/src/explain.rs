@@ -30,7 +30,7 @@ impl Pdp {
         let mut grants = Vec::new();
         let verdict = match denied_before_policy(&standing) {
             Some(reason) => denied(reason),
-            None => match Bound::of(&subject.cell, &standing, &in_force) {
+            None => match Bound::of(&subject.cell, &standing, &in_force, &self.restrictions) {
                 None => denied(DenyReason::Unknown),
                 Some(bound) => {
                     grants = bound.grants().covering(request);
@@ -59,7 +59,11 @@ impl Pdp {
             reason,
             grants,
             policies: verdict.policies,
-            attributes: attributes(principal, &standing, request, around),
+            attributes: {
+                let mut all = attributes(principal, &standing, request, around);
+                all.extend(self.restriction_of(principal));
+                all
+            },
             stamp: Stamp {
                 policy: in_force.epoch,
                 posture: standing.epoch(),
@@ -83,6 +87,20 @@ impl Pdp {
         let in_force = self.in_force.load();
         let verdict = in_force.engine.decide(&asker, request, around);
         verdict.decision.is_allow()
+    }
+
+    /// What restricts a principal's grants, where an action does.
+    fn restriction_of(&self, principal: &Principal) -> Option<Attribute> {
+        let held = self.restriction(principal.device()?)?;
+        let topics: Vec<String> = held
+            .topics
+            .iter()
+            .map(|topic| format!("{:?}", topic.as_str()))
+            .collect();
+        Some(Attribute {
+            path: "restriction.topics".to_owned(),
+            value: format!("[{}]", topics.join(", ")),
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use palisade_core::{
     Bindings, DeviceId, Grant, GrantId, GrantScope, Request, ServiceId, Topic, TopicFilter,
+    TopicPattern,
 };
 
 use crate::cell::Known;
@@ -28,6 +29,8 @@ pub(crate) struct BoundGrants {
     retain: Vec<Bound>,
     subscribe: Vec<Bound>,
     receive: Vec<Bound>,
+    /// Where there are any: a request counts only if it is within one of these too.
+    only: Option<Vec<TopicFilter>>,
 }
 
 impl GrantTable {
@@ -48,13 +51,7 @@ impl GrantTable {
 
     pub(crate) fn bind_device(&self, device: &DeviceId, known: &Known) -> BoundGrants {
         let segment = &known.posture.segment;
-        let bindings = Bindings {
-            device: Some(device),
-            product: Some(&known.product),
-            segment: Some(segment),
-            service: None,
-            labels: Some(&known.labels),
-        };
+        let bindings = bindings_of(device, known);
         let scopes = [
             GrantScope::Fleet,
             GrantScope::Product(known.product.clone()),
@@ -62,6 +59,21 @@ impl GrantTable {
             GrantScope::Device(device.clone()),
         ];
         self.bind(&scopes, &bindings)
+    }
+
+    /// The same, of which only what is within these topics counts.
+    pub(crate) fn bind_restricted(
+        &self,
+        device: &DeviceId,
+        known: &Known,
+        topics: &[TopicPattern],
+    ) -> BoundGrants {
+        let bindings = bindings_of(device, known);
+        let only = topics.iter().filter_map(|topic| topic.bind(&bindings));
+        BoundGrants {
+            only: Some(only.collect()),
+            ..self.bind_device(device, known)
+        }
     }
 
     pub(crate) fn bind_service(&self, service: &ServiceId) -> BoundGrants {
@@ -103,6 +115,26 @@ impl GrantTable {
 impl BoundGrants {
     /// Whether the request is covered; what is not about a topic needs no grant.
     pub(crate) fn cover(&self, request: &Request<'_>) -> bool {
+        self.is_left(request) && self.grant(request)
+    }
+
+    /// Whether a restriction leaves the request alone.
+    fn is_left(&self, request: &Request<'_>) -> bool {
+        let Some(only) = &self.only else {
+            return true;
+        };
+        match request {
+            Request::Connect | Request::Enroll | Request::Renew => true,
+            Request::Publish { topic, .. } | Request::Receive { topic, .. } => {
+                only.iter().any(|filter| filter.matches(*topic))
+            }
+            Request::Subscribe { filter, .. } => {
+                only.iter().any(|wider| filter.is_subset_of(wider))
+            }
+        }
+    }
+
+    fn grant(&self, request: &Request<'_>) -> bool {
         match request {
             Request::Connect | Request::Enroll | Request::Renew => true,
             Request::Publish { topic, retain, .. } => {
@@ -118,6 +150,9 @@ impl BoundGrants {
 
     /// The grants that cover the request.
     pub(crate) fn covering(&self, request: &Request<'_>) -> Vec<GrantId> {
+        if !self.is_left(request) {
+            return Vec::new();
+        }
         let of_topic = |list: &[Bound], topic: Topic<'_>| -> Vec<GrantId> {
             list.iter()
                 .filter(|bound| bound.filter.matches(topic))
@@ -135,6 +170,16 @@ impl BoundGrants {
                 .map(|bound| bound.id)
                 .collect(),
         }
+    }
+}
+
+fn bindings_of<'a>(device: &'a DeviceId, known: &'a Known) -> Bindings<'a> {
+    Bindings {
+        device: Some(device),
+        product: Some(&known.product),
+        segment: Some(&known.posture.segment),
+        service: None,
+        labels: Some(&known.labels),
     }
 }
 

@@ -16,7 +16,9 @@ mod grants;
 mod in_force;
 mod pdp;
 mod posture;
+mod quarantine;
 mod reads;
+mod restrict;
 mod run;
 mod shadow;
 mod stats;
@@ -31,6 +33,7 @@ pub use cache::DecisionCache;
 pub use engine::PolicyInfo;
 pub use error::{ApplyError, PolicyError, PostureError, SubjectError};
 pub use pdp::Pdp;
+pub use restrict::GrantSets;
 pub use shadow::{ShadowDifference, ShadowReport};
 pub use stats::PdpStats;
 pub use subject::Subject;
@@ -43,3 +46,19 @@ pub const DEFAULT_POLICIES: &str = include_str!("../../../policies/default.cedar
 pub const DEFAULT_TESTS: &str = include_str!("../../../policies/default.tests.toml");
 /// What policies can see.
 pub const SCHEMA: &str = include_str!("../../../policies/palisade.cedarschema");
+
+/// What can be done about a device here: `quarantine` and `restrict-grants`. Without sets (to check a
+/// playbook away from a server) any name of a set is taken for one.
+#[must_use]
+pub fn effectors(
+    pdp: &std::sync::Weak<Pdp>,
+    sets: Option<GrantSets>,
+) -> Vec<std::sync::Arc<dyn palisade_core::port::Effector>> {
+    vec![
+        std::sync::Arc::new(quarantine::Quarantine(pdp.clone())),
+        std::sync::Arc::new(restrict::RestrictGrants {
+            pdp: pdp.clone(),
+            sets,
+        }),
+    ]
+}

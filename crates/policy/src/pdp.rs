@@ -17,6 +17,7 @@ use crate::{
     cell::{Cell, Live, Standing},
     engine::Circumstances,
     in_force::{InForce, Stored, compile},
+    restrict::InForceRestrictions,
     stats::Counters,
     told::Told,
     trust::Denials,
@@ -36,6 +37,7 @@ pub struct Pdp {
     pub(crate) counters: Arc<Counters>,
     pub(crate) denials: Denials,
     pub(crate) told: Told,
+    pub(crate) restrictions: InForceRestrictions,
     /// Listens from the moment of opening, so that `run` misses nothing.
     pub(crate) changes: Mutex<Option<ChangeReceiver>>,
 }
@@ -61,6 +63,7 @@ impl Pdp {
         evidence: Vec<Arc<dyn EvidenceSource>>,
     ) -> Result<Arc<Self>, PolicyError> {
         let changes = bus.changes();
+        let restrictions = InForceRestrictions::read(&store).await?;
         let mut stored = Stored::read(&store).await?;
         if stored.version.is_none() {
             install_shipped(&store, &*clock).await?;
@@ -85,6 +88,7 @@ impl Pdp {
             counters: Arc::default(),
             denials: Denials::default(),
             told: Told::default(),
+            restrictions,
             changes: Mutex::new(Some(changes)),
         }))
     }
@@ -121,7 +125,7 @@ impl Pdp {
         if let Some(reason) = denied_before_policy(standing) {
             return Decision::Deny(reason);
         }
-        let Some(bound) = Bound::of(cell, standing, in_force) else {
+        let Some(bound) = Bound::of(cell, standing, in_force, &self.restrictions) else {
             return Decision::Deny(DenyReason::Unknown);
         };
         if !bound.grants().cover(request) {
@@ -147,7 +151,7 @@ impl Pdp {
             return false;
         }
         let around = || Circumstances::new(cell.last_source(), self.clock.now());
-        Bound::of(cell, &standing, &in_force)
+        Bound::of(cell, &standing, &in_force, &self.restrictions)
             .is_some_and(|bound| bound.ask(&in_force, &Request::Connect, around).is_allow())
     }
 

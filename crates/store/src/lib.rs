@@ -3,8 +3,11 @@
 //! function. It decides nothing and knows no protocol. Begin with [`Store::open`]; each kind of record
 //! has a small repository (`store.devices()`, `store.grants()`, ...).
 
+mod actions;
 mod audits;
 mod baselines;
+mod blocks;
+mod cases;
 mod certificates;
 mod compliance;
 mod detectors;
@@ -22,12 +25,18 @@ mod lock;
 mod mqtt;
 mod open;
 mod policies;
+mod restrictions;
 mod row;
 mod settings;
 mod tokens;
 
+pub use actions::{ActionFilter, ActionRecord, Actions, Besides, Part, PlaybookSwitch};
 pub use audits::{AuditResource, AuditResult, AuditRun, AuditState, Audits};
 pub use baselines::{BaselineCohort, BaselineRow, Baselines};
+pub use blocks::{Block, Blocks};
+pub use cases::{
+    CaseChange, CaseEntry, CaseFilter, CaseFinding, CaseRecord, CaseState, Cases, PlaybookRun,
+};
 pub use certificates::{CertificateRecord, Certificates, Revocation};
 pub use compliance::{
     Compliance, DeviceVersion, ExpiringCertificate, IssuedKey, Mark, UncheckedKey, VersionInUse,
@@ -45,5 +54,6 @@ pub use journal::{EventFilter, Journal, LedgerRow, OldestEvent, OutboxRow, Store
 pub use mqtt::{Mqtt, QueuedMessage, SessionOp};
 pub use open::Store;
 pub use policies::{Policies, PolicyVersion};
+pub use restrictions::{Restriction, Restrictions};
 pub use settings::Settings;
 pub use tokens::{ApiToken, EnrolmentToken, Service, TokenScope, Tokens};

@@ -10,6 +10,7 @@ use palisade_detect::DetectStats;
 use palisade_export::ExportStatus;
 use palisade_gateway::GatewayStats;
 use palisade_policy::PdpStats;
+use palisade_respond::Respond;
 
 use super::{Operators, PATIENCE};
 
@@ -70,6 +71,7 @@ impl Operators {
         page.counter("ledger_entries_total", help, self.ledger.head().0);
         decisions(&mut page, &self.pdp.stats());
         detection(&mut page, &self.detect.stats());
+        response(&mut page, &self.respond);
         gateway(&mut page, &self.gateway.stats());
         self.exports(&mut page).await;
         page.0
@@ -199,6 +201,37 @@ fn detection(page: &mut Page, stats: &DetectStats) {
     }
     let help = "Events that detection has not looked at yet.";
     page.gauge("detect_backlog", help, stats.backlog);
+}
+
+fn response(page: &mut Page, respond: &Respond) {
+    let stats = respond.stats();
+    let counters = [
+        ("findings", "Findings taken into cases.", stats.findings),
+        ("cases", "Cases opened.", stats.cases),
+        ("actions_ordered", "Actions ordered.", stats.ordered),
+        (
+            "actions_joined",
+            "Actions that joined one in force.",
+            stats.joined,
+        ),
+        ("actions_done", "Actions done.", stats.done),
+        (
+            "actions_failed",
+            "Actions that failed for good.",
+            stats.failed,
+        ),
+        ("actions_undone", "Actions undone.", stats.undone),
+        (
+            "actions_waited",
+            "Actions that had to wait for a person.",
+            stats.waited,
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.counter(&format!("respond_{name}_total"), help, value);
+    }
+    let help = "Whether all automatic action is stopped.";
+    page.gauge("respond_stopped", help, u8::from(respond.switch().stopped));
 }
 
 fn decisions(page: &mut Page, stats: &PdpStats) {

@@ -46,6 +46,10 @@ const TAGS: [(&str, &str); 13] = [
     ),
     ("ledger", "The audit log."),
     ("ca", "The certification authority."),
+    (
+        "response",
+        "Cases, what is done about them, and the guard rails around that.",
+    ),
 ];
 
 /// The document before any route is in it.

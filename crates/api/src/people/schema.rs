@@ -139,6 +139,34 @@ string_schema!(
     "01JZX3R5W8Q2M4N6P7T9V0A1BC"
 );
 string_schema!(
+    CaseId,
+    "A case (ULID).",
+    ULID,
+    (26, 26),
+    "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
+    ActionId,
+    "An action that answers a case (ULID).",
+    ULID,
+    (26, 26),
+    "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
+    TargetName,
+    "On what an action works: a device, an address, an API token, or the fleet as a whole.",
+    "^(fleet|device/[A-Za-z0-9][A-Za-z0-9._-]*|address/[0-9a-fA-F.:]+|api_token/[^\\u0000-\\u001f\\u007f-\\u009f]+)$",
+    (5, 128),
+    "device/cam-0001"
+);
+string_schema!(
+    PlaybookName,
+    "A playbook.",
+    "^[a-z0-9-]+$",
+    (1, 64),
+    "scanning-or-flooding-device"
+);
+string_schema!(
     EventId,
     "An event (ULID).",
     ULID,

@@ -22,6 +22,7 @@ use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
 use palisade_ledger::Ledger;
 use palisade_policy::Pdp;
+use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
 use palisade_store::{EnrolmentToken, EventFilter, Store, TokenScope};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use tokio::task::JoinHandle;
@@ -121,6 +122,20 @@ impl House {
         let rules = Rules::open(store.clone(), clock.clone(), None).await;
         let exports = Exports::none(store.clone(), bus.clone(), clock.clone());
         let baselines = Baselines::open(store.clone(), clock.clone(), Default::default()).await;
+        let gateway = gateway.await.expect("opens");
+        let mut effectors = palisade_policy::effectors(&Arc::downgrade(&pdp), None);
+        effectors.extend(palisade_gateway::effectors(&Arc::downgrade(&gateway)));
+        effectors.extend(palisade_identity::effectors(&Arc::downgrade(&identity)));
+        let respond = RespondParts {
+            store: store.clone(),
+            bus: bus.clone(),
+            journal: ledger.clone(),
+            clock: clock.clone(),
+            config: RespondConfig::default(),
+            effectors,
+            lowered: LoweredTrust::open(&store).await.expect("opens"),
+        };
+        let respond = Respond::open(respond).await.expect("opens");
         let api = Api::open(ApiParts {
             config,
             store: store.clone(),
@@ -134,7 +149,8 @@ impl House {
             rules: rules.expect("opens"),
             exports,
             baselines: baselines.expect("opens"),
-            gateway: gateway.await.expect("opens"),
+            respond,
+            gateway,
             metrics: Some(Arc::new(|| "process_up 1\n".to_owned())),
             version: "0.0.0-test",
         });

@@ -109,6 +109,7 @@ async fn every_operation_that_changes_something_is_recorded_under_a_name() {
                 "check_rules",
                 "explain",
                 "test_policy",
+                "check_playbook",
                 "verify_ledger",
             ]
             .contains(&operation.id.as_str());

@@ -38,6 +38,7 @@ use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
 use palisade_ledger::Ledger;
 use palisade_policy::Pdp;
+use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
 use palisade_store::{ApiToken, Store};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -70,6 +71,7 @@ pub struct House {
     pub rules: Arc<Rules>,
     exports: Arc<Exports>,
     pub baselines: Arc<Baselines>,
+    pub respond: Arc<Respond>,
     gateway: Arc<Gateway>,
     bus: SharedBus,
     pub state: PeopleState,
@@ -126,6 +128,19 @@ pub async fn house() -> House {
     let config = BaselineConfig::default();
     let baselines = Baselines::open(store.clone(), shared_clock.clone(), config).await;
     let baselines = baselines.expect("opens");
+    let mut effectors = palisade_policy::effectors(&Arc::downgrade(&pdp), None);
+    effectors.extend(palisade_gateway::effectors(&Arc::downgrade(&gateway)));
+    effectors.extend(palisade_identity::effectors(&Arc::downgrade(&identity)));
+    let respond = RespondParts {
+        store: store.clone(),
+        bus: bus.clone(),
+        journal: journal.clone(),
+        clock: shared_clock.clone(),
+        config: RespondConfig::default(),
+        effectors,
+        lowered: LoweredTrust::open(&store).await.expect("opens"),
+    };
+    let respond = Respond::open(respond).await.expect("opens");
     let state = PeopleState::new(PeopleParts {
         store: store.clone(),
         bus: bus.clone(),
@@ -138,6 +153,7 @@ pub async fn house() -> House {
         rules: rules.clone(),
         exports: exports.clone(),
         baselines: baselines.clone(),
+        respond: respond.clone(),
         gateway: gateway.clone(),
         version: "0.0.0-test",
     });
@@ -154,6 +170,7 @@ pub async fn house() -> House {
         rules,
         exports,
         baselines,
+        respond,
         gateway,
         bus,
         state,
@@ -230,6 +247,7 @@ impl House {
             rules: self.rules.clone(),
             exports: self.exports.clone(),
             baselines: self.baselines.clone(),
+            respond: self.respond.clone(),
             gateway: self.gateway.clone(),
             version: "0.0.0-test",
         };

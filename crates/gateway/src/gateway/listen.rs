@@ -107,6 +107,14 @@ impl Listener {
     fn receive(&self, hall: &Hall, stream: TcpStream, source: IpAddr) {
         let broker = hall.broker.clone();
         broker.stats.count_accepted();
+        if broker.blocks.covers(source) {
+            broker.stats.count_refused();
+            // Without TLS and without a word: it costs nothing to knock, so it costs nothing to refuse.
+            broker
+                .notices
+                .refused(source, None, "the address is blocked".to_owned());
+            return;
+        }
         let Some(place) = hall.place(source) else {
             broker.stats.count_refused();
             broker

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use palisade_core::{Principal, Timestamp};
+use palisade_core::{Network, Principal, Timestamp};
 use serde::Serialize;
 
 use crate::session::{Close, Session};
@@ -49,6 +49,15 @@ pub(super) fn close(sessions: &[Arc<Session>]) -> usize {
     connected
         .map(|session| session.close(Close::Administrative))
         .count()
+}
+
+/// Those of sessions whose connection comes from a network.
+pub(super) fn from(mut sessions: Vec<Arc<Session>>, network: &Network) -> Vec<Arc<Session>> {
+    sessions.retain(|session| {
+        let connection = *session.facts.connection.lock();
+        connection.is_some_and(|connection| network.contains(connection.source))
+    });
+    sessions
 }
 
 fn one(session: &Session) -> SessionInfo {

@@ -21,6 +21,7 @@ use palisade_gateway::{Gateway, GatewayParts};
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
 use palisade_policy::Pdp;
+use palisade_respond::{LoweredTrust, Respond, RespondParts};
 use palisade_store::Store;
 
 use super::{metrics::Metrics, tasks::Tasks};
@@ -50,6 +51,7 @@ pub(crate) struct House {
     rules: Arc<Rules>,
     exports: Arc<Exports>,
     baselines: Arc<Baselines>,
+    respond: Arc<Respond>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) api: Arc<Api>,
     metrics: Metrics,
@@ -135,6 +137,33 @@ impl Ground {
         .context("exports")
     }
 
+    /// Response, with what each capability can do.
+    async fn respond(
+        &self,
+        config: &Config,
+        data: &DataDir,
+        lowered: Arc<LoweredTrust>,
+        (pdp, gateway): (&Arc<Pdp>, &Arc<Gateway>),
+    ) -> Result<Arc<Respond>, Failure> {
+        let config = config.respond.clone().below(data.path());
+        let sets = Some(config.grant_sets.clone());
+        let mut effectors = palisade_policy::effectors(&Arc::downgrade(pdp), sets);
+        effectors.extend(palisade_gateway::effectors(&Arc::downgrade(gateway)));
+        effectors.extend(palisade_identity::effectors(&Arc::downgrade(
+            &self.identity,
+        )));
+        let parts = RespondParts {
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            journal: self.journal(),
+            clock: self.clock.clone(),
+            config,
+            effectors,
+            lowered,
+        };
+        Respond::open(parts).await.context("response")
+    }
+
     fn journal(&self) -> Arc<dyn Journal> {
         self.ledger.clone()
     }
@@ -153,16 +182,24 @@ impl House {
         let rules = ground.rules(config, data).await?;
         let baselines = ground.baselines(config).await?;
         let detect = ground.detect(config, rules.clone(), &baselines).await?;
+        let lowered = LoweredTrust::open(&ground.store)
+            .await
+            .context("response")?;
         let pdp = Pdp::open(
             ground.store.clone(),
             ground.bus.clone(),
             ground.journal(),
             ground.clock.clone(),
-            vec![ground.identity.certificate_age(), detect.evidence()],
+            vec![
+                ground.identity.certificate_age(),
+                detect.evidence(),
+                lowered.clone(),
+            ],
         )
         .await?;
         let listener: Weak<dyn EvidenceListener> = Arc::<Pdp>::downgrade(&pdp);
-        detect.set_listener(listener);
+        detect.set_listener(listener.clone());
+        lowered.set_listener(listener);
         let exports = ground.exports(config, data)?;
         let gateway = Gateway::open(GatewayParts {
             config: config.gateway.clone(),
@@ -175,6 +212,9 @@ impl House {
         })
         .await
         .context("the MQTT door")?;
+        let respond = ground
+            .respond(config, data, lowered, (&pdp, &gateway))
+            .await?;
         let api = Api::open(ApiParts {
             config: config.api(),
             store: ground.store.clone(),
@@ -188,6 +228,7 @@ impl House {
             rules: rules.clone(),
             exports: exports.clone(),
             baselines: baselines.clone(),
+            respond: respond.clone(),
             gateway: gateway.clone(),
             metrics: Some(metrics.render()),
             version: env!("CARGO_PKG_VERSION"),
@@ -201,6 +242,7 @@ impl House {
             rules,
             exports,
             baselines,
+            respond,
             gateway,
             api,
             metrics,
@@ -221,6 +263,8 @@ impl House {
         tasks.spawn("rules", never_fails(rules));
         let exports = self.exports.clone().run(cancel.clone());
         tasks.spawn("exports", never_fails(exports));
+        let respond = self.respond.clone().run(cancel.clone());
+        tasks.spawn("response", never_fails(respond));
         let metrics = self.metrics.clone().run(cancel);
         tasks.spawn("metrics recorder", never_fails(metrics));
         tasks
@@ -284,11 +328,14 @@ and give the token when you are asked. Then make a product and a token for its f
             rules,
             exports,
             baselines,
+            respond,
             gateway,
             api,
             ..
         } = self;
-        drop((api, gateway, pdp, detect, rules, exports, baselines));
+        drop((
+            api, respond, gateway, pdp, detect, rules, exports, baselines,
+        ));
         ground.close().await;
     }
 }

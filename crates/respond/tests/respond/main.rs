@@ -1,0 +1,10 @@
+//! Response through its public face, with the real store, backbone, ledger and policy.
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod cases;
+mod crash;
+mod guard_rails;
+mod house;
+mod people;
+mod playbooks;
+mod webhooks;
