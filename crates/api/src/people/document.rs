@@ -17,7 +17,7 @@ use super::{
 use crate::problem::{MEDIA_TYPE, ProblemBody, ProblemItem, ProblemKind};
 
 const BEARER: &str = "bearer";
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("server", "The server itself: set-up, status, who you are."),
     ("devices", "Devices, products and segments."),
     (

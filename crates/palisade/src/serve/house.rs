@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Who reads the stream of events besides exports, by the names of their cursors.
-const READERS: [&str; 1] = ["detect"];
+const READERS: [&str; 2] = ["detect", "respond"];
 
 /// What every capability stands on.
 struct Ground {
