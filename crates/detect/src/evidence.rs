@@ -272,4 +272,34 @@ mod tests {
         assert!(evidence.hold(&judged));
         assert_eq!(total(&evidence, Timestamp::UNIX_EPOCH), 5);
     }
+
+    #[test]
+    fn what_the_book_says_before_it_heard_of_a_verdict_counts_for_nothing() {
+        let evidence = FindingEvidence::default();
+        let found = record("a", Severity::High);
+        assert!(evidence.hold(&found));
+        let judged = FindingRecord {
+            verdict: Some(Verdict::FalsePositive),
+            ..found.clone()
+        };
+        assert!(evidence.judge(&judged));
+        assert!(
+            !evidence.hold(&found),
+            "the book goes on with what it knows"
+        );
+        assert_eq!(total(&evidence, Timestamp::UNIX_EPOCH), 0);
+        evidence.heard(found.finding.id);
+        assert!(evidence.hold(&found));
+    }
+
+    #[test]
+    fn what_an_audit_found_costs_nothing_once_it_is_mended() {
+        let evidence = FindingEvidence::default();
+        let mut found = record("a", Severity::High);
+        found.state = FindingState::Cleared;
+        assert!(evidence.hold(&found), "what a rule saw happened");
+        found.finding.detector = Detector::Audit("dormant-device".to_owned());
+        assert!(evidence.hold(&found));
+        assert_eq!(total(&evidence, Timestamp::UNIX_EPOCH), 0);
+    }
 }

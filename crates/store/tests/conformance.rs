@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
 
+#[path = "conformance/audits.rs"]
+mod audits;
 #[path = "conformance/detection.rs"]
 mod detection;
 #[path = "conformance/events.rs"]

@@ -185,7 +185,7 @@ impl Check {
                 meaning: "Whoever has the key of one of them is all of them: the key was copied, or made \
                           with too little chance.",
                 mitigation: Mitigation::RevokeCertificate,
-                command: "palisade ca revoke-certificate SERIAL",
+                command: "palisade ca revoke SERIAL",
             },
             Self::WeakKey => About {
                 title: "A key is weak",
@@ -193,7 +193,7 @@ impl Check {
                 confidence: 100,
                 meaning: "The key can be found with the means of today or of tomorrow.",
                 mitigation: Mitigation::RevokeCertificate,
-                command: "palisade ca revoke-certificate SERIAL",
+                command: "palisade ca revoke SERIAL",
             },
             Self::CrlStale => About {
                 title: "The CRL is out of date",

@@ -3,9 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use palisade_core::Severity;
+use palisade_core::{Clock, Detector};
+use palisade_detect::{Signal, Subject};
 use palisade_store::OutboxRow;
 
-use crate::world::{World, until};
+use crate::world::{World, alarm, until};
 
 #[tokio::test]
 async fn what_was_looked_at_is_not_looked_at_again_after_a_restart() {
@@ -95,8 +97,8 @@ async fn what_could_not_be_told_while_the_journal_failed_is_told_when_it_works_a
     let device = world.device("cam-1").await;
     world.fails.store(true, Ordering::SeqCst);
     world.say(&device, "scan low").await;
-    until("it is written down", async || {
-        world.findings().await.len() == 1
+    until("it failed", async || {
+        world.failures.load(Ordering::SeqCst) > 0
     })
     .await;
     assert_eq!(world.told().await, 0);
@@ -104,5 +106,25 @@ async fn what_could_not_be_told_while_the_journal_failed_is_told_when_it_works_a
     until("it is told", async || world.told().await == 1).await;
     world.say(&device, "other low").await;
     until("it goes on", async || world.told().await == 2).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_audit_said_while_the_journal_failed_is_told_when_it_works_again() {
+    let world = World::new().await;
+    let running = world.run().await;
+    let device = world.device("cam-1").await;
+    world.fails.store(true, Ordering::SeqCst);
+    let detector = Detector::Audit("dormant-device".to_owned());
+    let subject = Subject::Principal(device.into());
+    let said = alarm(detector, subject, world.clock.now());
+    let signal = Signal::Raise(said);
+    running.detect.submit(signal).await.expect("it listens");
+    until("it failed", async || {
+        world.failures.load(Ordering::SeqCst) > 0
+    })
+    .await;
+    world.fails.store(false, Ordering::SeqCst);
+    until("it is told", async || world.told().await == 1).await;
     running.stop().await;
 }

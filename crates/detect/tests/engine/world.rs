@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -84,11 +84,12 @@ pub fn alarm(detector: Detector, subject: Subject, at: Timestamp) -> Alarm {
 }
 
 /// The ledger, as detection sees it, until it is told to fail.
-struct Fragile(Arc<Ledger>, Arc<AtomicBool>);
+struct Fragile(Arc<Ledger>, Arc<AtomicBool>, Arc<AtomicU64>);
 
 impl Journal for Fragile {
     fn record(&self, events: Vec<Event>) -> BoxFuture<'_, Result<(), JournalError>> {
         if self.1.load(Ordering::SeqCst) {
+            self.2.fetch_add(1, Ordering::SeqCst);
             let error = JournalError("the disk is full".into());
             return Box::pin(std::future::ready(Err(error)));
         }
@@ -99,6 +100,8 @@ impl Journal for Fragile {
 /// What outlives detection.
 pub struct World {
     pub fails: Arc<AtomicBool>,
+    /// How often the journal failed.
+    pub failures: Arc<AtomicU64>,
     pub store: Store,
     pub bus: SharedBus,
     pub ledger: Arc<Ledger>,
@@ -131,6 +134,7 @@ impl World {
         Self {
             ledger: ledger.expect("opens"),
             fails: Arc::default(),
+            failures: Arc::default(),
             store,
             bus,
             clock: ManualClock::new("2025-01-01T12:00:00Z".parse().expect("a time")),
@@ -149,7 +153,11 @@ impl World {
         let parts = DetectParts::new(
             self.store.clone(),
             self.bus.clone(),
-            Arc::new(Fragile(self.ledger.clone(), self.fails.clone())),
+            Arc::new(Fragile(
+                self.ledger.clone(),
+                self.fails.clone(),
+                self.failures.clone(),
+            )),
             Arc::new(self.clock.clone()),
             self.config.clone(),
         );

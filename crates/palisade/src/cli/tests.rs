@@ -53,6 +53,16 @@ fn every_example_parses() {
     }
 }
 
+#[test]
+fn every_step_that_an_audit_names_parses() {
+    for check in palisade_detect::audit::Check::ALL {
+        let command = check.about().command;
+        if let Err(error) = Cli::try_parse_from(words(command)) {
+            panic!("{check}: {command}\n{error}");
+        }
+    }
+}
+
 /// The words of a shell line, up to a redirection, pipe or comment.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);

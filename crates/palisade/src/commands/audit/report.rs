@@ -103,11 +103,48 @@ fn show_check(
             count - SHOWN as u64
         ))?;
     }
+    let command = with_names(&text("command"), &resources[0]);
     match text("mitigation").as_str() {
-        "by_hand" => output.text(&format!("  mend it: {}", text("command"))),
+        "by_hand" => output.text(&format!("  mend it: {command}")),
         _ => output.text(&format!(
-            "  mend it: {}; or all at once: palisade audit mitigate {name} --all",
-            text("command")
+            "  mend it: {command}; or all at once: palisade audit mitigate {name} --all"
         )),
+    }
+}
+
+/// The command for the first of the things that were found: its words in capitals are names.
+fn with_names(command: &str, resource: &Value) -> String {
+    let id = |name: &str| {
+        let text = resource[name].as_str()?;
+        text.split_once('/').map(|(_, id)| id.to_owned())
+    };
+    let word = |word: &str| match word {
+        "DEVICE" => id("subject").unwrap_or_else(|| word.to_owned()),
+        "SERIAL" | "GRANT" | "TOKEN" => id("resource").unwrap_or_else(|| word.to_owned()),
+        word => word.to_owned(),
+    };
+    let words: Vec<String> = command.split(' ').map(word).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_names_what_was_found() {
+        let found = json!({ "resource": "certificate/4f0c", "subject": "device/cam-17" });
+        for (command, expected) in [
+            (
+                "palisade device retire DEVICE",
+                "palisade device retire cam-17",
+            ),
+            ("palisade ca refresh-crl", "palisade ca refresh-crl"),
+            ("palisade grant remove GRANT", "palisade grant remove 4f0c"),
+        ] {
+            assert_eq!(with_names(command, &found), expected);
+        }
+        let nothing = with_names("palisade grant remove GRANT", &Value::Null);
+        assert_eq!(nothing, "palisade grant remove GRANT");
     }
 }
