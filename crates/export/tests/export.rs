@@ -9,6 +9,8 @@ mod house;
 #[path = "export/receiver.rs"]
 mod receiver;
 
+use std::time::{Duration, Instant};
+
 use palisade_export::{ExportState, SinkKind};
 use serde_json::json;
 
@@ -59,6 +61,22 @@ async fn a_collector_that_hangs_fails_and_recovers_gets_everything_in_order() {
     assert_eq!(collector.numbers(), numbers(0, 60));
     let status = house.status().await;
     assert_eq!((status.dead_letters, status.lost), (0, 0));
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_collector_never_took_is_sent_after_a_restart() {
+    let collector = Collector::start().await;
+    let mut house = House::new(collector.config(json!({ "timeout_s": 1 }))).await;
+    collector.is(Mood::Answers(503));
+    house.say(0..10).await;
+    house.run();
+    until("it fails", async || house.status().await.failures >= 1).await;
+    house.crash().await;
+    collector.is(Mood::Takes);
+    house.run();
+    until("all are there", async || collector.numbers().len() == 10).await;
+    assert_eq!(collector.numbers(), numbers(0, 10));
     house.stop().await;
 }
 
@@ -138,6 +156,29 @@ async fn a_syslog_receiver_that_breaks_off_gets_what_had_not_settled_again() {
         second.windows(2).all(|two| two[1] == two[0] + 1),
         "{second:?}"
     );
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_syslog_receiver_did_not_read_is_not_taken_for_arrived() {
+    let receiver = Receiver::start(false).await;
+    receiver.is_deaf(true);
+    let mut house = House::new(receiver.config(json!({}))).await;
+    house.say(0..20).await;
+    house.run();
+    until("it is written", async || house.status().await.sent == 20).await;
+    // The cursor is moved twice a second: it would have been by now.
+    let written = Instant::now();
+    until("a second is over", async || {
+        written.elapsed() > Duration::from_secs(1)
+    })
+    .await;
+    assert_eq!(house.status().await.position, 0);
+    receiver.is_deaf(false);
+    receiver.break_off();
+    until("all are there", async || receiver.numbers().len() >= 20).await;
+    assert_eq!(receiver.numbers(), numbers(0, 20));
+    until("the cursor follows", async || house.status().await.lag == 0).await;
     house.stop().await;
 }
 

@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
@@ -22,6 +25,7 @@ pub struct Receiver {
     directory: tempfile::TempDir,
     received: Arc<Mutex<Vec<u64>>>,
     breaks: broadcast::Sender<()>,
+    is_deaf: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -58,12 +62,20 @@ impl Receiver {
         let received = Arc::new(Mutex::new(Vec::new()));
         let breaks = broadcast::channel(1).0;
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        tokio::spawn(serve(listener, acceptor, received.clone(), breaks.clone()));
+        let is_deaf = Arc::new(AtomicBool::new(false));
+        let accepting = Accepting {
+            acceptor,
+            received: received.clone(),
+            breaks: breaks.clone(),
+            is_deaf: is_deaf.clone(),
+        };
+        tokio::spawn(serve(listener, accepting));
         Self {
             port,
             directory,
             received,
             breaks,
+            is_deaf,
         }
     }
 
@@ -91,6 +103,11 @@ impl Receiver {
         self.received.lock().expect("whole").clone()
     }
 
+    /// Whether new connections are taken and not read from.
+    pub fn is_deaf(&self, is_deaf: bool) {
+        self.is_deaf.store(is_deaf, Ordering::SeqCst);
+    }
+
     /// Ends every connection without reading what is still on it.
     pub fn break_off(&self) {
         let _ = self.breaks.send(());
@@ -104,28 +121,34 @@ fn rustls_pem(path: &Path) -> rustls::pki_types::CertificateDer<'static> {
     found.next().expect("one").expect("a certificate")
 }
 
-async fn serve(
-    listener: TcpListener,
-    tls: TlsAcceptor,
+#[derive(Clone)]
+struct Accepting {
+    acceptor: TlsAcceptor,
     received: Arc<Mutex<Vec<u64>>>,
     breaks: broadcast::Sender<()>,
-) {
+    is_deaf: Arc<AtomicBool>,
+}
+
+async fn serve(listener: TcpListener, accepting: Accepting) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (tls, received) = (tls.clone(), received.clone());
-        let mut breaks = breaks.subscribe();
+        let accepting = accepting.clone();
+        let mut breaks = accepting.breaks.subscribe();
         tokio::spawn(async move {
             tokio::select! {
-                () = read(stream, tls, &received) => {}
+                () = read(stream, &accepting) => {}
                 _ = breaks.recv() => {}
             }
         });
     }
 }
 
-async fn read(stream: TcpStream, tls: TlsAcceptor, received: &Mutex<Vec<u64>>) {
-    let Ok(mut stream) = tls.accept(stream).await else {
+async fn read(stream: TcpStream, accepting: &Accepting) {
+    let Ok(mut stream) = accepting.acceptor.accept(stream).await else {
         return;
     };
+    if accepting.is_deaf.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
     loop {
         let mut length = String::new();
         loop {
@@ -142,7 +165,7 @@ async fn read(stream: TcpStream, tls: TlsAcceptor, received: &Mutex<Vec<u64>>) {
         }
         let message = String::from_utf8(message).expect("text");
         let number = parse(&message);
-        received.lock().expect("whole").push(number);
+        accepting.received.lock().expect("whole").push(number);
     }
 }
 
