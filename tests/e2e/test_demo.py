@@ -12,6 +12,6 @@ def test_the_demo_contains_its_bad_device_and_leaves_nothing_behind(tmp_path):
     story = json.loads(done.stdout)
     assert story["ok"] and all(step["happened"] for step in story["timeline"])
     steps = [step["step"] for step in story["timeline"]]
-    for wanted in ("session_closed", "reconnect_refused", "certificate_on_crl"):
+    for wanted in ("session_closed", "reconnect_refused", "found", "quarantined", "certificate_on_crl"):
         assert wanted in steps
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 //! against the real server. Devices here are simulated in what they measure and in nothing else: each
 //! has its own key, enrols over EST, and speaks MQTT 5 over mutual TLS.
 
+mod answered;
 mod fleet;
 mod operator;
 mod picture;

@@ -122,12 +122,50 @@ impl Operator {
         Ok(explained["summary"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Revokes the device: its certificates with it.
-    pub(super) async fn revoke(&self, device: &DeviceId) -> Result<(), Failure> {
-        let reason = json!({"reason": "the demo's device misbehaved"});
-        self.post(&["devices", device.as_str(), "revoke"], reason)
-            .await?;
-        Ok(())
+    /// What was found about a device, the newest first.
+    pub(super) async fn findings(&self, device: &DeviceId) -> Result<Value, Failure> {
+        let (client, id) = (self.client.clone(), device.to_string());
+        let ask = move || {
+            client
+                .get(path(&["findings"]))
+                .query("device", Some(id))
+                .send()
+        };
+        blocking(ask).await
+    }
+
+    /// What is done about a device, or waits to be.
+    pub(super) async fn actions(
+        &self,
+        device: &DeviceId,
+        name: &'static str,
+    ) -> Result<Value, Failure> {
+        let (client, target) = (self.client.clone(), format!("device/{device}"));
+        let ask = move || {
+            let actions = client.get(path(&["actions"])).query("target", Some(target));
+            actions.query("action", Some(name)).send()
+        };
+        blocking(ask).await
+    }
+
+    /// Approves the revocation that a playbook asks for, as a person would; `false` where none waits.
+    pub(super) async fn approve_revocation(
+        &self,
+        device: &DeviceId,
+        patience: Duration,
+    ) -> Result<bool, Failure> {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            let actions = self.actions(device, "revoke-certificate").await?;
+            let mut actions = actions["items"].as_array().into_iter().flatten();
+            let waiting = actions.find(|action| action["state"] == "waiting");
+            if let Some(id) = waiting.and_then(|action| action["id"].as_str()) {
+                let reason = json!({"reason": "the demo's device misbehaved"});
+                self.post(&["actions", id, "approve"], reason).await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The token that it acts with.

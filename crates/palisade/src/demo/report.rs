@@ -12,7 +12,7 @@ pub(super) struct Step {
     /// Its name for programs.
     pub(super) name: &'static str,
     /// What happened, for people.
-    pub(super) words: &'static str,
+    pub(super) words: String,
     /// After the first bad act; `None` where it did not happen.
     pub(super) after: Option<Duration>,
 }

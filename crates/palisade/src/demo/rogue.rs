@@ -9,6 +9,7 @@ use palisade_agent::{Cause, Event, Events, Qos, SubscribeError};
 use tokio::time::timeout;
 
 use super::{
+    answered::{self, Answered},
     fleet::{Device, Fleet},
     operator::Operator,
     picture::{Cell, Picture},
@@ -38,6 +39,10 @@ pub(super) async fn turn_bad(
     let mut events = bad.take_events()?;
     let first_act = Instant::now();
     picture.step(format!("{} publishes to {}'s topic", bad.id, victim.id));
+    let answering = tokio::spawn({
+        let (operator, id) = (operator.clone(), bad.id.clone());
+        async move { answered::wait(&operator, &id, PATIENCE).await }
+    });
     let seen = {
         let misbehaving = misbehave(bad, victim);
         tokio::pin!(misbehaving);
@@ -54,19 +59,29 @@ pub(super) async fn turn_bad(
     if refused.is_some() {
         picture.step(format!("{} reconnects and is refused", bad.id));
     }
+    let Answered { found, quarantined } = answering.await??;
+    if let Some((detector, _)) = &found {
+        picture.step(format!("detection: {detector}, about {}", bad.id));
+    }
+    if let Some((playbook, _)) = &quarantined {
+        picture.step(format!("playbook {playbook} quarantines {}", bad.id));
+    }
     picture.suspect(operator.suspect(&bad.id).await?);
     let why = operator.explain_connect(&bad.id).await?;
-    picture.step(format!("the operator revokes {}", bad.id));
-    operator.revoke(&bad.id).await?;
+    picture.step("a person approves the revocation that the playbook asks for");
+    operator.approve_revocation(&bad.id, PATIENCE).await?;
     let listed = operator.wait_on_crl(bad.certificate()?, PATIENCE).await?;
     if listed.is_some() {
         picture.step(format!("the certificate of {} is on the CRL", bad.id));
     }
     picture.suspect(operator.suspect(&bad.id).await?);
     let shut_out = fleet.handshake_refused(bad).await?;
-    let step = |name, words, at: Option<Instant>| Step {
+    let named = |what: &Option<(String, Instant)>| {
+        what.as_ref().map_or("nothing", |(name, _)| name).to_owned()
+    };
+    let step = |name, words: &str, at: Option<Instant>| Step {
         name,
-        words,
+        words: words.to_owned(),
         after: at.map(|at| at.duration_since(first_act)),
     };
     Ok(Report {
@@ -75,7 +90,7 @@ pub(super) async fn turn_bad(
             "it published to {}'s topic,\ntried to subscribe to everything (#), and went on when it was denied",
             victim.id
         ),
-        steps: vec![
+        steps: in_order(vec![
             step(
                 "first_denial",
                 "its first bad message was denied",
@@ -87,13 +102,26 @@ pub(super) async fn turn_bad(
                 seen.closed,
             ),
             step(
+                "found",
+                &format!("detection found it ({})", named(&found)),
+                found.as_ref().map(|(_, at)| *at),
+            ),
+            step(
+                "quarantined",
+                &format!(
+                    "it was quarantined by playbook {}, in a case",
+                    named(&quarantined)
+                ),
+                quarantined.as_ref().map(|(_, at)| *at),
+            ),
+            step(
                 "reconnect_refused",
                 "it reconnected and was refused",
                 refused,
             ),
             step(
                 "certificate_on_crl",
-                "revoked by the operator, its certificate was on the CRL",
+                "the one step that waits for a person: approved, its certificate was on the CRL",
                 listed,
             ),
             step(
@@ -101,10 +129,16 @@ pub(super) async fn turn_bad(
                 "the TLS handshake itself refused it",
                 shut_out,
             ),
-        ],
+        ]),
         why,
         ..Report::default()
     })
+}
+
+/// As they happened; what did not happen comes last.
+fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
+    steps.sort_by_key(|step| step.after.unwrap_or(Duration::MAX));
+    steps
 }
 
 /// Publishes to another's topics, subscribes to everything, and floods, until the session is gone.
