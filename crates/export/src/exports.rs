@@ -89,13 +89,11 @@ impl Exports {
             .iter()
             .map(|(plan, _, stats)| (plan.cursor(), stats.clone()))
             .collect();
-        let mut readers = parts.readers.clone();
-        readers.extend(by_cursor.keys().cloned());
         let retention = Retention {
             store: parts.store.clone(),
             clock: parts.clock.clone(),
             config: parts.events.clone(),
-            readers,
+            readers: parts.readers.clone(),
             exports: by_cursor,
             pruned: AtomicU64::new(0),
         };

@@ -28,9 +28,9 @@ pub(crate) struct Retention {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: EventsConfig,
-    /// Cursors that old events are kept for.
+    /// Cursors that old events are kept for, where they are there.
     pub(crate) readers: Vec<String>,
-    /// Of these, the exports.
+    /// Cursors of the exports: one that is not there yet begins with the oldest event.
     pub(crate) exports: BTreeMap<String, Arc<Stats>>,
     pub(crate) pruned: AtomicU64,
 }
@@ -57,7 +57,9 @@ impl Retention {
         let aged = journal.events_older_than(self.oldest_kept()).await?;
         let cursors: BTreeMap<String, u64> = journal.cursors().await?.into_iter().collect();
         let read = |name: &String| cursors.get(name).copied().unwrap_or(0);
-        let read_by_all = self.readers.iter().map(read).min().unwrap_or(u64::MAX);
+        let readers = self.readers.iter().filter_map(|name| cursors.get(name));
+        let exports = self.exports.keys().map(read);
+        let read_by_all = readers.copied().chain(exports).min().unwrap_or(u64::MAX);
         let beyond = journal
             .newest_event()
             .await?
@@ -133,7 +135,7 @@ mod tests {
             store,
             clock: Arc::new(ManualClock::new(at(days))),
             config,
-            readers: vec!["export/siem".to_owned()],
+            readers: vec!["detect".to_owned()],
             exports: BTreeMap::from([("export/siem".to_owned(), Arc::default())]),
             pruned: AtomicU64::new(0),
         };
@@ -162,7 +164,10 @@ mod tests {
             "nothing was taken"
         );
         journal.put_cursor("export/siem", 50).await.expect("writes");
-        assert_eq!(retention.sweep().await.expect("sweeps"), 50);
+        journal.put_cursor("detect", 20).await.expect("writes");
+        assert_eq!(retention.sweep().await.expect("sweeps"), 20);
+        journal.put_cursor("detect", 100).await.expect("writes");
+        assert_eq!(retention.sweep().await.expect("sweeps"), 30);
         journal
             .put_cursor("export/siem", 100)
             .await
