@@ -265,7 +265,7 @@ fn in_one_line(status: &Value, contained: Option<&str>) -> String {
     }
     let sessions = count("/gateway/connected");
     let verdict = match (contained, quarantined) {
-        (Some("0"), 0) => "all well",
+        (Some("0"), 0) => "nothing is contained",
         (None, 0) => "nothing is quarantined",
         _ => "see `palisade device list --trust-below 100` and `--lifecycle quarantined`",
     };
@@ -286,10 +286,10 @@ mod tests {
             json!({"devices": {"active": 3, "quarantined": 0}, "gateway": {"connected": 5}});
         assert_eq!(
             in_one_line(&status, Some("0")),
-            "Devices: 3 active, 0 contained by trust, 0 quarantined; 5 sessions; all well."
+            "Devices: 3 active, 0 contained by trust, 0 quarantined; 5 sessions; nothing is contained."
         );
-        assert!(!in_one_line(&status, Some("1")).contains("all well"));
-        assert!(!in_one_line(&status, None).contains("all well"));
+        assert!(!in_one_line(&status, Some("1")).contains("nothing is contained"));
+        assert!(!in_one_line(&status, None).contains("nothing is contained"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use palisade_agent::{
-    Agent, AgentOptions, BackoffOptions, Cause, DeviceIdentity, Event, Events, Qos,
+    Agent, AgentOptions, BackoffOptions, Cause, DeviceIdentity, Event, Events, Qos, WhenFull,
 };
 use tokio::time::{sleep, timeout};
 
@@ -76,6 +76,7 @@ async fn connect(
     options.renew = false;
     options.session_expiry = Duration::ZERO;
     options.source = source;
+    options.queue.when_full = WhenFull::Wait;
     // An attacker does not wait.
     options.backoff = BackoffOptions {
         first_ms: 50,
