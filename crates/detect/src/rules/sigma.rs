@@ -4,6 +4,7 @@ mod check;
 mod correlation;
 mod event;
 mod read;
+mod route;
 mod set;
 
 use std::{
@@ -32,12 +33,17 @@ const MAX_FIELD_TEXT: usize = 120;
 #[derive(Debug, Clone)]
 pub struct RuleSet {
     rules: Vec<Rule>,
-    /// What detections were compiled to; `None` for correlations.
-    compiled: Vec<Option<Arc<CompiledRule>>>,
+    /// What detections were compiled to, for which kind of events each; nothing for correlations.
+    compiled: Vec<Compiled>,
     /// For each rule the correlations that it feeds: which, and at which place of their lists.
     feeds: Vec<Vec<(usize, usize)>>,
     correlations: Vec<Correlating>,
 }
+
+/// A detection, compiled for events of some kinds, or once for all.
+type Compiled = Vec<(Option<&'static str>, Arc<CompiledRule>)>;
+/// Events of which family and kind an engine is about; of all where it says nothing.
+type Route = (Option<Family>, Option<&'static str>);
 
 #[derive(Debug, Clone)]
 struct Correlating {
@@ -74,9 +80,7 @@ impl RuleSet {
 /// Evaluates a set of rules.
 pub struct SigmaEngine {
     set: Arc<RuleSet>,
-    /// The rules of a family, and those that look at all.
-    families: HashMap<Family, Engine>,
-    all: Option<Engine>,
+    engines: HashMap<Route, Engine>,
     windows: Windows,
     /// Rules that matched an event and were not looked at yet.
     matched: VecDeque<RuleMatch>,
@@ -85,14 +89,17 @@ pub struct SigmaEngine {
 
 impl SigmaEngine {
     fn new(set: Arc<RuleSet>) -> Self {
-        let mut of_family: HashMap<Option<Family>, Vec<CompiledRule>> = HashMap::new();
+        let mut routed: HashMap<Route, Vec<CompiledRule>> = HashMap::new();
         for (place, (rule, compiled)) in set.rules.iter().zip(&set.compiled).enumerate() {
-            let is_used = rule.is_told() || !set.feeds[place].is_empty();
-            if let (true, Some(compiled)) = (is_used, compiled) {
+            if !rule.is_told() && set.feeds[place].is_empty() {
+                continue;
+            }
+            for (kind, compiled) in compiled {
                 let mut compiled = CompiledRule::clone(compiled);
                 // A match is found again by its place; whatever else it would carry is in the set.
                 compiled.id = Some(place.to_string());
-                of_family.entry(rule.family).or_default().push(compiled);
+                let route = (rule.family, *kind);
+                routed.entry(route).or_default().push(compiled);
             }
         }
         let engine = |rules: Vec<CompiledRule>| {
@@ -100,11 +107,9 @@ impl SigmaEngine {
             engine.extend_compiled_rules(rules);
             engine
         };
-        let all = of_family.remove(&None).map(engine);
-        let families = of_family
-            .into_iter()
-            .filter_map(|(family, rules)| Some((family?, engine(rules))))
-            .collect();
+        let routed = routed.into_iter();
+        let engines = routed.map(|(route, rules)| (route, engine(rules)));
+        let engines = engines.collect();
         let correlations = set.correlations.iter().map(|one| {
             let id = set.rules[one.rule].id.clone();
             (id, one.fingerprint, one.correlation.clone())
@@ -112,8 +117,7 @@ impl SigmaEngine {
         Self {
             windows: Windows::new(correlations.collect()),
             set,
-            families,
-            all,
+            engines,
             matched: VecDeque::new(),
             matches_lost: 0,
         }
@@ -162,14 +166,12 @@ impl SigmaEngine {
 
 impl RuleEngine for SigmaEngine {
     fn evaluate(&mut self, event: &FlatEvent<'_>, now: Timestamp, out: &mut Vec<RuleMatch>) {
-        let engines = self
-            .families
-            .get(&event.family)
-            .into_iter()
-            .chain(&self.all);
-        for engine in engines {
-            self.matched
-                .extend(engine.evaluate(event).into_iter().filter_map(to_match));
+        let (family, kind) = (Some(event.family), Some(event.kind));
+        for route in [(family, kind), (family, None), (None, kind), (None, None)] {
+            if let Some(engine) = self.engines.get(&route) {
+                let found = engine.evaluate(event);
+                self.matched.extend(found.into_iter().filter_map(to_match));
+            }
         }
         // Correlations may feed correlations. It ends: they are in no circle.
         while let Some(found) = self.matched.pop_front() {

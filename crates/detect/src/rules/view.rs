@@ -139,6 +139,27 @@ impl FieldValue<'_> {
     }
 }
 
+/// The kinds of events.
+pub(crate) const KINDS: [&str; 17] = [
+    "admitted",
+    "administrative",
+    "agent_report",
+    "certificate_revoked",
+    "crl_issued",
+    "denied",
+    "disconnected",
+    "enrolled",
+    "found",
+    "limit_exceeded",
+    "posture_changed",
+    "publish_statistics",
+    "refused",
+    "registered",
+    "renewed",
+    "responded",
+    "subscribed",
+];
+
 /// An event as rules see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlatEvent<'a> {
@@ -148,6 +169,8 @@ pub struct FlatEvent<'a> {
     pub at: Timestamp,
     /// What it is about.
     pub family: Family,
+    /// Which kind of event it is.
+    pub kind: &'static str,
     /// How many equal things it stands for.
     pub weight: u64,
     fields: Vec<(Cow<'a, str>, FieldValue<'a>)>,
@@ -162,6 +185,7 @@ impl<'a> FlatEvent<'a> {
             id: event.id,
             at: event.time,
             family: Family::of(event),
+            kind: event.kind.name(),
             weight: 1,
             fields: Vec::with_capacity(20),
         };

@@ -6,15 +6,16 @@ use std::{
 };
 
 use palisade_core::{Confidence, Severity};
-use rsigma_eval::{CompiledRule, compile_rule};
+use rsigma_eval::compile_rule;
 use rsigma_parser::{
     CorrelationRule, Level, LogSource, SigmaCollection, SigmaRule, Status, parse_sigma_yaml,
 };
 
 use super::{
     super::{Family, Rule, RuleError, RuleFile, RuleKind, budget, correlate::Correlation},
+    Compiled,
     check::{self, Wrong},
-    correlation,
+    correlation, route,
 };
 
 /// The most bytes of a file.
@@ -53,7 +54,7 @@ impl Draft {
 
 #[derive(Debug, Clone)]
 pub(super) enum DraftBody {
-    Detection(Arc<CompiledRule>),
+    Detection(Compiled),
     Correlation {
         /// The rules that it is about, by UUID or name.
         about: Vec<String>,
@@ -221,16 +222,7 @@ impl Document<'_> {
     fn detection(&self, rule: &SigmaRule) -> Result<Draft, RuleError> {
         let family = self.family(&rule.logsource)?;
         let regexes = check::check(rule).map_err(|wrong| self.wrong(wrong))?;
-        // What the compiler would read of these is ours to say.
-        let mut bare = rule.clone();
-        bare.custom_attributes.clear();
-        bare.detection.named.values_mut().for_each(check::anchor);
-        let mut compiled =
-            compile_rule(&bare).map_err(|error| self.parse_error(&error.to_string()))?;
-        compiled.title.clear();
-        compiled.tags.clear();
-        compiled.falsepositives.clear();
-        compiled.description = None;
+        let compiled = self.compile(rule)?;
         let metadata = Metadata {
             title: &rule.title,
             id: &rule.id,
@@ -246,10 +238,36 @@ impl Document<'_> {
         };
         Ok(Draft {
             rule: self.rule(metadata, RuleKind::Detection, family)?,
-            body: DraftBody::Detection(Arc::new(compiled)),
+            body: DraftBody::Detection(compiled),
             regexes,
             always_speaks: always_speaks(&rule.custom_attributes),
         })
+    }
+
+    /// Compiles a rule for each kind of event that it can match.
+    fn compile(&self, rule: &SigmaRule) -> Result<Compiled, RuleError> {
+        let mut bare = rule.clone();
+        // What the compiler would read of these is ours to say.
+        bare.custom_attributes.clear();
+        bare.tags.clear();
+        bare.falsepositives.clear();
+        bare.description = None;
+        bare.detection.named.values_mut().for_each(check::anchor);
+        let compile = |rule: &SigmaRule| {
+            let compiled = compile_rule(rule);
+            let mut compiled = compiled.map_err(|error| self.parse_error(&error.to_string()))?;
+            compiled.title.clear();
+            Ok(Arc::new(compiled))
+        };
+        let Some(kinds) = route::kinds(&bare.detection) else {
+            return Ok(vec![(None, compile(&bare)?)]);
+        };
+        let for_kind = |kind| {
+            let mut bare = bare.clone();
+            route::for_kind(&mut bare.detection, kind);
+            Ok((Some(kind), compile(&bare)?))
+        };
+        kinds.into_iter().map(for_kind).collect()
     }
 
     fn correlation(&self, rule: &CorrelationRule) -> Result<Draft, RuleError> {

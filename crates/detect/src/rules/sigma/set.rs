@@ -147,7 +147,7 @@ fn assemble(mut drafts: Vec<Draft>, is_on: impl Fn(&str) -> bool) -> Result<Rule
     let mut refers: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
     for (place, Draft { rule, body, .. }) in drafts.into_iter().enumerate() {
         let compiled = match body {
-            DraftBody::Detection(compiled) => Some(compiled),
+            DraftBody::Detection(compiled) => compiled,
             DraftBody::Correlation {
                 about, correlation, ..
             } => {
@@ -167,7 +167,7 @@ fn assemble(mut drafts: Vec<Draft>, is_on: impl Fn(&str) -> bool) -> Result<Rule
                     fingerprint: hasher.finish(),
                     correlation,
                 });
-                None
+                Vec::new()
             }
         };
         set.rules.push(rule);

@@ -101,7 +101,7 @@ pub(crate) fn nearest_field(name: &str) -> Option<&'static str> {
 
 impl<'a> FlatEvent<'a> {
     pub(super) fn fill(&mut self, event: &'a Event, device: Option<&'a Known>) {
-        self.text("kind", event.kind.name());
+        self.text("kind", self.kind);
         self.text("door", door(event.door));
         if let Some(source) = event.source {
             self.said("source", source);
@@ -116,7 +116,7 @@ impl<'a> FlatEvent<'a> {
                 self.device(device);
             }
         }
-        self.kind(&event.kind);
+        self.fill_kind(&event.kind);
     }
 
     fn device(&mut self, device: Option<&'a Known>) {
@@ -133,7 +133,7 @@ impl<'a> FlatEvent<'a> {
         }
     }
 
-    fn kind(&mut self, kind: &'a EventKind) {
+    fn fill_kind(&mut self, kind: &'a EventKind) {
         match kind {
             EventKind::Admitted { .. }
             | EventKind::Refused { .. }

@@ -111,6 +111,7 @@ fn fields_are_the_paths_into_the_event_as_json() {
         let json = serde_json::to_value(&event).expect("json");
         flatten("", &json, &mut paths);
         let flat = FlatEvent::of(&seen(&event));
+        assert!(KINDS.contains(&flat.kind), "{}", flat.kind);
         for (path, value) in paths {
             if ["id", "time"].contains(&path.as_str()) {
                 continue;
