@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const SETTING: &str = "respond.switch";
 
 /// Whether all automatic action is stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switch {
     /// Whether it is.
     pub stopped: bool,
@@ -19,17 +19,6 @@ pub struct Switch {
     pub by: Option<String>,
     /// When.
     pub at: Option<Timestamp>,
-}
-
-impl Default for Switch {
-    fn default() -> Self {
-        Self {
-            stopped: false,
-            reason: String::new(),
-            by: None,
-            at: None,
-        }
-    }
 }
 
 /// The switch, held in memory and on disk.
