@@ -9,6 +9,7 @@ use palisade_core::{Device, DeviceId, Principal, Request, Timestamp, port::BoxFu
 use palisade_detect::audit::{
     AuditSource, AuthorityCertificate, KeyFacts, LoggingTrouble, RefusedCertificate, SourceError,
 };
+use palisade_export::{ExportState, Exports};
 use palisade_gateway::Gateway;
 use palisade_identity::{Dead, Identity, PublicKeyFacts};
 use palisade_policy::Pdp;
@@ -22,6 +23,7 @@ pub(super) struct Sources {
     identity: Arc<Identity>,
     pdp: Arc<Pdp>,
     gateway: Arc<Gateway>,
+    exports: Arc<Exports>,
 }
 
 impl Sources {
@@ -31,6 +33,7 @@ impl Sources {
             identity: parts.identity.clone(),
             pdp: parts.pdp.clone(),
             gateway: parts.gateway.clone(),
+            exports: parts.exports.clone(),
         })
     }
 }
@@ -84,14 +87,32 @@ impl AuditSource for Sources {
         self.pdp.permits(device, nowhere, request)
     }
 
-    fn logging(&self) -> Vec<LoggingTrouble> {
-        let level = LevelFilter::current();
-        // A process that installed no log at all (a test, a tool) has nothing to say either.
-        let is_quiet = tracing::dispatcher::has_been_set() && level < LevelFilter::WARN;
-        let trouble = LoggingTrouble {
-            part: "log".to_owned(),
-            detail: format!("the server's log shows {level} only: log.level is to be warn or more"),
-        };
-        is_quiet.then_some(trouble).into_iter().collect()
+    fn logging(&self) -> BoxFuture<'_, Result<Vec<LoggingTrouble>, SourceError>> {
+        Box::pin(async {
+            let all = self.exports.status().await?;
+            let failing = all.iter().filter(|one| one.state == ExportState::Retrying);
+            let failing = failing.map(|one| LoggingTrouble {
+                part: format!("export/{}", one.name),
+                detail: format!(
+                    "export {} to {} fails, and {} events wait: {}",
+                    one.name,
+                    one.target,
+                    one.lag,
+                    one.last_error.as_deref().unwrap_or("its log says why")
+                ),
+            });
+            Ok(log_is_quiet().into_iter().chain(failing).collect())
+        })
     }
+}
+
+/// A log that shows less than warnings.
+fn log_is_quiet() -> Option<LoggingTrouble> {
+    let level = LevelFilter::current();
+    // A process that installed no log at all (a test, a tool) has nothing to say either.
+    let is_quiet = tracing::dispatcher::has_been_set() && level < LevelFilter::WARN;
+    is_quiet.then(|| LoggingTrouble {
+        part: "log".to_owned(),
+        detail: format!("the server's log shows {level} only: log.level is to be warn or more"),
+    })
 }

@@ -6,11 +6,13 @@ use palisade_core::{
     Clock, Door, Event, EventKind, GrantScope, Lifecycle, Principal, ProductId, Serial, SessionEnd,
     Timestamp, TokenId, TrustScore, port::Journal,
 };
+use palisade_export::ExportState;
 use palisade_identity::{ClientAuth, Issued, RevocationReason};
 use palisade_policy::DEFAULT_POLICIES;
 use palisade_store::{CertificateRecord, EnrolmentToken, TokenScope};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::audits::{Audited, audited, device, until};
 
@@ -466,4 +468,28 @@ async fn broad_enrolment_token_finds_what_can_be_used_very_often() {
     let mended = all.mitigate("broad-enrolment-token", json!({})).await;
     assert_eq!(mended["done"], 1, "{mended}");
     assert!(all.names("broad-enrolment-token").await.is_empty());
+}
+
+#[tokio::test]
+async fn logging_off_finds_an_export_that_fails() {
+    let all = audited().await;
+    assert!(all.names("logging-off").await.is_empty());
+    let in_the_way = all.house.directory.path().join("events.ndjson");
+    std::fs::create_dir(in_the_way).expect("a directory where a file should be");
+    let cancel = CancellationToken::new();
+    let exports = all.house.exports.clone();
+    let running = tokio::spawn(exports.clone().run(cancel.clone()));
+    all.active(&["cam-1"]).await;
+    until("the export fails", async || {
+        let status = exports.status().await.expect("reads");
+        status[0].state == ExportState::Retrying
+    })
+    .await;
+    let found = all.found("logging-off").await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "export/siem");
+    let mended = all.mitigate("logging-off", json!({})).await;
+    assert_eq!(mended["skipped"], 1, "a person has to: {mended}");
+    cancel.cancel();
+    running.await.expect("ends");
 }

@@ -69,7 +69,7 @@ pub struct House {
     pub ledger: Arc<Ledger>,
     pub detect: Arc<Detect>,
     pub rules: Arc<Rules>,
-    exports: Arc<Exports>,
+    pub exports: Arc<Exports>,
     pub baselines: Arc<Baselines>,
     pub respond: Arc<Respond>,
     gateway: Arc<Gateway>,

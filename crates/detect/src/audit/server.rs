@@ -9,7 +9,7 @@ use super::{
 use crate::Subject;
 
 pub(super) async fn logging(look: &Look<'_>, noted: &mut Noted) -> Result<(), LookError> {
-    let troubles = look.source.logging();
+    let troubles = look.source.logging().await.map_err(LookError::Source)?;
     noted.looked_at = 1 + troubles.len() as u64;
     for LoggingTrouble { part, detail } in troubles {
         noted.note(part, &Subject::Fleet, &detail);

@@ -70,5 +70,5 @@ pub trait AuditSource: Send + Sync + 'static {
     fn permits(&self, device: &Device, request: &Request<'_>) -> bool;
 
     /// What of the server's own records is off or failing.
-    fn logging(&self) -> Vec<LoggingTrouble>;
+    fn logging(&self) -> BoxFuture<'_, Result<Vec<LoggingTrouble>, SourceError>>;
 }

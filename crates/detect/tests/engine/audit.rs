@@ -49,8 +49,8 @@ impl AuditSource for Quiet {
         false
     }
 
-    fn logging(&self) -> Vec<LoggingTrouble> {
-        Vec::new()
+    fn logging(&self) -> BoxFuture<'_, Result<Vec<LoggingTrouble>, SourceError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
 
