@@ -70,6 +70,8 @@ def test_a_device_that_is_held_is_shown_with_why_and_by_whom(logged_in, fleet):
 
 def test_a_device_that_policy_shuts_out_for_its_trust_is_shown_as_contained(own_palisade):
     own_palisade.login()
+    # Else a playbook would quarantine it before its trust is gone.
+    own_palisade.cli("response", "stop", "--reason", "test")
     fleet = Fleet(own_palisade)
     trusted, untrusted = fleet.device(), fleet.device()
     lower_trust(own_palisade, untrusted)

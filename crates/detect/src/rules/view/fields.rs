@@ -93,7 +93,7 @@ pub fn is_field(name: &str) -> bool {
 pub(crate) fn nearest_field(name: &str) -> Option<&'static str> {
     FIELDS
         .into_iter()
-        .map(|field| (strsim::levenshtein(name, field), field))
+        .map(|field| (strsim::osa_distance(name, field), field))
         .filter(|(far, field)| *far <= 1 + field.len() / 4)
         .min_by_key(|(far, field)| (*far, std::cmp::Reverse(field.len())))
         .map(|(_, field)| field)

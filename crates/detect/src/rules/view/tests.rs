@@ -160,6 +160,7 @@ fn a_text_of_ten_megabytes_is_cut() {
 fn a_misspelt_field_is_told_from_its_neighbour() {
     assert!(!is_field("principle.id"));
     assert_eq!(nearest_field("principle.id"), Some("principal.id"));
+    assert_eq!(nearest_field("huor"), Some("hour"));
     assert_eq!(nearest_field("CommandLine"), None);
     assert!(is_field("facts.kernel"));
     assert!(!is_field("facts."));
