@@ -131,8 +131,9 @@ def test_a_scanning_device_is_contained_with_no_person_and_released_when_the_tim
         wait_for(session.has_lost, "its good session is closed too", 5)
     done = wait_for(lambda: [one for one in actions(palisade, device) if one["state"] == "done"], "the action is done")
     assert done[0]["playbook"] == "scanning-or-flooding-device" and done[0]["until"]
+    wait_for(lambda: case_of(palisade, device)["state"] == "contained", "its case is contained", 5)
     case = case_of(palisade, device)
-    assert case["state"] == "contained" and case["severity"] == "high", case
+    assert case["severity"] == "high", case
     file = palisade.get(f"/cases/{case['id']}")
     assert {"finding", "action", "opened"} <= {entry["kind"] for entry in file["timeline"]}
     # The receiver fails: it is told again, until it takes it.

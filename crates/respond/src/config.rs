@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use palisade_core::{DeviceId, Mode, Network, ProductId, SegmentId, TopicPattern};
+use palisade_core::{DeviceId, Mode, Network, ProductId, SegmentId, Severity, TopicPattern};
 use serde::{Deserialize, Serialize};
 
 /// Response: playbooks, guard rails, and where notifications go.
@@ -12,6 +12,8 @@ pub struct RespondConfig {
     /// The most that any playbook may do, whatever it says: `observe`, `dry-run`, `approve` or `auto`.
     /// Start with `dry-run` to see what playbooks would do.
     pub max_mode: Mode,
+    /// What is less bad than this opens no case, and no playbook answers it; it joins one that is there.
+    pub case_severity: Severity,
     /// A directory of playbooks (`*.yaml`) besides the shipped ones; one of the same name takes its place.
     /// It is read again when it changes. Relative to the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +116,7 @@ impl Default for RespondConfig {
     fn default() -> Self {
         Self {
             max_mode: Mode::Auto,
+            case_severity: Severity::Low,
             playbooks_dir: None,
             campaign_subjects: 5,
             campaign_window_s: 900,

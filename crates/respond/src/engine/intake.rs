@@ -39,7 +39,9 @@ impl Respond {
         let mut change = CaseChange::default();
         let ordered = {
             let _desk = self.desk.lock().await;
-            let case = self.place(&subject, finding, &mut change).await?;
+            let Some(case) = self.place(&subject, finding, &mut change).await? else {
+                return Ok(Vec::new());
+            };
             self.answer(&subject, finding, &case, &mut change).await?;
             self.store.cases().write(&change).await?;
             change.actions
@@ -49,13 +51,14 @@ impl Respond {
         Ok(ordered)
     }
 
-    /// The case that a finding belongs to, changed as the finding changes it.
+    /// The case that a finding belongs to, changed as the finding changes it; `None` where there is none
+    /// and the finding is not bad enough to open one.
     async fn place(
         &self,
         subject: &Subject,
         finding: &Finding,
         change: &mut CaseChange,
-    ) -> Result<CaseRecord, StoreError> {
+    ) -> Result<Option<CaseRecord>, StoreError> {
         let (cases, now) = (self.store.cases(), self.clock.now());
         let known = match cases.of_finding(finding.id).await? {
             Some(case) => Some(case),
@@ -65,6 +68,9 @@ impl Respond {
             },
         };
         let is_new = known.is_none();
+        if is_new && finding.severity < self.config.case_severity {
+            return Ok(None);
+        }
         let mut case = known.unwrap_or_else(|| self.open_case(subject, finding, now));
         if is_new {
             self.counters.cases.fetch_add(1, Ordering::Relaxed);
@@ -84,7 +90,7 @@ impl Respond {
             self.found_out(&mut case, subject, finding, change).await?;
         }
         change.cases.push(case.clone());
-        Ok(case)
+        Ok(Some(case))
     }
 
     fn open_case(&self, subject: &Subject, finding: &Finding, now: Timestamp) -> CaseRecord {

@@ -22,6 +22,8 @@ use crate::{
 
 /// How long the size of a part of the fleet is taken for what it was.
 const SIZE_HOLDS: Duration = Duration::from_secs(60);
+/// The same, where something would have to wait because of it.
+const SIZE_HOLDS_AT_LEAST: Duration = Duration::from_secs(2);
 /// Parts of the fleet whose size is remembered.
 const MAX_SIZES: usize = 10_000;
 /// The longest time that doubles: beyond, repeat offenders double no longer.
@@ -183,9 +185,12 @@ impl Respond {
         subject: &Subject,
     ) -> Result<Ruling, StoreError> {
         let device = subject.device.as_ref();
-        let untouchable = self.config.never_touch.covers(target, device);
-        let stopped = self.switch.stopped();
-        let impact = effector.impact();
+        let (stopped, impact) = (self.switch.stopped(), effector.impact());
+        // Who is only told about is not touched.
+        let untouchable = match impact {
+            Impact::None => None,
+            _ => self.config.never_touch.covers(target, device),
+        };
         let hits = self.hits(impact, target, subject).await?;
         Ok(guard::rule(&guard::Case {
             mode,
@@ -239,17 +244,20 @@ impl Respond {
         ];
         for (of, part) in parts {
             let others = actions.hit(impact, &part, &besides, since).await?;
-            let cap = caps.share(self.size(&of, &part).await?);
+            let mut cap = caps.share(self.size(&of, &part, SIZE_HOLDS).await?);
+            if others >= cap {
+                cap = caps.share(self.size(&of, &part, SIZE_HOLDS_AT_LEAST).await?);
+            }
             hits.push(Hits { of, others, cap });
         }
         Ok(hits)
     }
 
     /// How many devices a part of the fleet has, as of a while ago.
-    async fn size(&self, of: &str, part: &Part<'_>) -> Result<u64, StoreError> {
+    async fn size(&self, of: &str, part: &Part<'_>, holds: Duration) -> Result<u64, StoreError> {
         let held = self.sizes.lock().get(of).copied();
         if let Some((counted, size)) = held
-            && counted.elapsed() < SIZE_HOLDS
+            && counted.elapsed() < holds
         {
             return Ok(size);
         }

@@ -61,7 +61,9 @@ impl From<Span> for String {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')];
-        let whole = units.into_iter().find(|(unit, _)| self.0.is_multiple_of(*unit));
+        let whole = units
+            .into_iter()
+            .find(|(unit, _)| self.0.is_multiple_of(*unit));
         let (unit, name) = whole.unwrap_or((1, 's'));
         write!(f, "{}{name}", self.0 / unit)
     }

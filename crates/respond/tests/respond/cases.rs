@@ -45,12 +45,14 @@ async fn findings_about_one_subject_join_one_case_and_the_same_finding_twice_is_
     house.found("cam-1", "odder", Severity::Medium).await;
     house.tell("cam-1", first).await;
     house.found("cam-2", "other", Severity::Low).await;
+    house.found("cam-1", "noise", Severity::Informational).await;
+    house.found("cam-3", "noise", Severity::Informational).await;
     house.caught_up().await;
     let cases = house.cases().await;
-    assert_eq!(cases.len(), 2);
+    assert_eq!(cases.len(), 2, "what asks for nothing opens no case");
     assert_eq!(cases[0].severity, Severity::Medium);
     let file = house.respond.case_file(cases[0].id).await.expect("a case");
-    assert_eq!(file.findings, 2);
+    assert_eq!(file.findings, 3);
     house.stop().await;
 }
 

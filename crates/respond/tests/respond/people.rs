@@ -1,6 +1,10 @@
 //! What people say about actions.
 
-use palisade_core::{ActionId, ActionState, Lifecycle, Mode, Severity, Target};
+use palisade_core::{
+    ActionId, ActionState, Clock, Grant, GrantActions, GrantId, GrantScope, Lifecycle, Mode, Request,
+    Severity, Target, Topic, TopicFilter, TopicPattern,
+};
+use palisade_policy::Subject;
 use palisade_respond::{DeskError, Hand, RespondConfig};
 
 use crate::house::{House, device, until};
@@ -161,5 +165,70 @@ async fn lowered_trust_is_in_the_score_until_its_time_is_over_and_over_a_restart
     house.clock.advance_millis(601_000);
     until(async || house.in_state("lower-trust", ActionState::Undone).await == 1).await;
     until(async || trust(&house).await == 100).await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn restricted_grants_count_on_the_named_topics_only_until_the_restriction_ends() {
+    let topics = ["devices/{device}/health"].map(|text| TopicPattern::parse(text).expect("valid"));
+    let config = RespondConfig {
+        grant_sets: [("essential".to_owned(), topics.to_vec())].into(),
+        ..RespondConfig::default()
+    };
+    let house = House::with(config.clone()).await;
+    house.devices(10).await;
+    let grant = Grant {
+        id: GrantId::generate(),
+        scope: GrantScope::Fleet,
+        pattern: TopicPattern::parse("devices/{device}/#").expect("valid"),
+        actions: GrantActions {
+            publish: true,
+            subscribe: true,
+            ..GrantActions::default()
+        },
+        created_at: Clock::now(&house.clock),
+    };
+    house.pdp.add_grant(grant).await.expect("granted");
+    house.found("cam-1", "odd", Severity::Low).await;
+    let principal = device("cam-1").into();
+    let source = "127.0.0.1".parse().expect("an address");
+    let subject = house.pdp.subject(&principal, source).await.expect("known");
+    let may = |house: &House, subject: &Subject, topic: &str| {
+        let topic = Topic::parse(topic).expect("valid");
+        let request = Request::Publish {
+            topic,
+            qos: 0,
+            retain: false,
+            size: 1,
+        };
+        house.pdp.decide(subject, &request).is_allow()
+    };
+    assert!(may(&house, &subject, "devices/cam-1/video"));
+    let mut order = hand(house.case().await, "restrict-grants");
+    order.parameters.insert("set".to_owned(), "no such set".into());
+    assert!(house.respond.order(order.clone(), "ann").await.is_err());
+    order.parameters.insert("set".to_owned(), "essential".into());
+    order.ttl_s = Some(600);
+    let before = subject.stamp();
+    house.respond.order(order, "ann").await.expect("ordered");
+    until(async || house.in_state("restrict-grants", ActionState::Done).await == 1).await;
+    assert!(!may(&house, &subject, "devices/cam-1/video"));
+    assert!(may(&house, &subject, "devices/cam-1/health"));
+    assert!(!may(&house, &subject, "devices/cam-2/health"), "it widens nothing");
+    assert_ne!(subject.stamp(), before, "open sessions are decided anew");
+    let filter = TopicFilter::parse("devices/cam-1/#").expect("valid");
+    let wide = Request::Subscribe {
+        filter: &filter,
+        qos: 0,
+    };
+    assert!(!house.pdp.decide(&subject, &wide).is_allow());
+    drop(subject);
+    let (directory, clock) = house.stop().await;
+    let house = House::at(directory, clock, config, |all| all).await;
+    let subject = house.pdp.subject(&principal, source).await.expect("known");
+    assert!(!may(&house, &subject, "devices/cam-1/video"), "over a restart");
+    house.clock.advance_millis(601_000);
+    until(async || house.in_state("restrict-grants", ActionState::Undone).await == 1).await;
+    assert!(may(&house, &subject, "devices/cam-1/video"));
     house.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Webhooks: signed, tried again, and nobody's burden when they hang.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::Permissions,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -23,11 +23,14 @@ use crate::house::{House, until, write_playbook};
 
 const SECRET: &str = "a secret of at least sixteen bytes";
 
+/// Headers by lower-case name, and the body.
+type Request = (BTreeMap<String, String>, String);
+
 /// A destination that answers with a status of the test's choice; 0 hangs.
 struct Receiver {
     address: SocketAddr,
     status: Arc<AtomicU16>,
-    taken: Arc<Mutex<Vec<(BTreeMap<String, String>, String)>>>,
+    taken: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Receiver {
@@ -69,7 +72,7 @@ impl Receiver {
     }
 }
 
-fn answer(mut connection: TcpStream, status: u16) -> Option<(BTreeMap<String, String>, String)> {
+fn answer(mut connection: TcpStream, status: u16) -> Option<Request> {
     let mut reader = BufReader::new(connection.try_clone().ok()?);
     let mut headers = BTreeMap::new();
     loop {
@@ -213,13 +216,14 @@ async fn a_destination_that_fails_for_an_hour_is_told_at_last_under_the_same_nam
     let house = House::at(store_directory, clock, config, |all| all).await;
     house.clock.advance_millis(300_000);
     until(async || house.in_state("notify", ActionState::Done).await == 2).await;
-    let taken = slow.taken.lock();
-    let names: std::collections::BTreeSet<_> = taken
-        .iter()
-        .map(|(headers, _)| &headers["palisade-delivery"])
-        .collect();
+    let names: BTreeSet<String> = {
+        let taken = slow.taken.lock();
+        let names = taken
+            .iter()
+            .map(|(headers, _)| headers["palisade-delivery"].clone());
+        names.collect()
+    };
     assert_eq!(names.len(), 1, "each attempt has the same name");
-    drop(taken);
     house.stop().await;
 }
 
@@ -229,7 +233,7 @@ async fn a_redirect_is_not_followed_and_a_playbook_cannot_name_an_address() {
     let (slow, pager) = (Receiver::new(302), Receiver::new(200));
     let house = house(&directory, &slow, &pager).await;
     house.found("cam-1", "odd", Severity::Low).await;
-    until(async || slow.taken.lock().len() >= 1).await;
+    until(async || !slow.taken.lock().is_empty()).await;
     let of_slow = async || {
         let all = house.actions().await;
         let found = all.iter().find(|one| one.lane() == "notify/slow");
