@@ -9,6 +9,7 @@ mod decision;
 mod fail2ban;
 mod load;
 mod mosquitto;
+mod nab;
 mod palisade;
 mod process;
 mod registry;
@@ -60,6 +61,9 @@ struct Options {
     /// Live sessions during containment.
     #[arg(long, default_value_t = 10_000)]
     live: usize,
+    /// Where the Numenta Anomaly Benchmark is (its data/ and labels/).
+    #[arg(long, value_name = "DIR")]
+    nab: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -85,6 +89,8 @@ enum What {
     Enrolment,
     /// Import of an inventory.
     Import,
+    /// The Numenta Anomaly Benchmark, against EWMA-z and a windowed Gaussian; needs --nab.
+    Nab,
 }
 
 #[tokio::main]
@@ -118,6 +124,7 @@ async fn main() -> Result<()> {
             What::Rules => evaluate_rules(&options)?,
             What::Enrolment => enrol(&options).await?,
             What::Import => import(&options).await?,
+            What::Nab => nab::measure(options.nab.as_deref())?,
         }
     }
     Ok(())
