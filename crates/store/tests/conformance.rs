@@ -4,6 +4,8 @@
 
 #[path = "conformance/audits.rs"]
 mod audits;
+#[path = "conformance/baselines.rs"]
+mod baselines;
 #[path = "conformance/detection.rs"]
 mod detection;
 #[path = "conformance/events.rs"]

@@ -5,6 +5,7 @@
 mod acts;
 mod audit_checks;
 mod audits;
+mod baselines;
 mod ca;
 mod devices;
 mod document;

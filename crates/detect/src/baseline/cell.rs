@@ -173,9 +173,9 @@ impl Cell {
         self.level + self.offset(hour)
     }
 
-    /// The usual deviation from what is expected at this hour.
-    pub(super) fn usual(&self, scale: Scale) -> f32 {
-        self.deviation(1, scale)
+    /// The deviation from what is expected at this hour, as it was seen.
+    pub(super) fn usual(&self) -> f32 {
+        TO_SIGMA * from_log(self.spread[1])
     }
 
     /// Judges a datapoint; learns nothing. After `known_after` datapoints, what lies beyond everything seen

@@ -38,7 +38,7 @@ pub(super) struct Slot {
     pub(super) due: i64,
     /// Since when it is away, where that is known and it is.
     pub(super) away_since: Option<i64>,
-    pub(super) is_connected: bool,
+    pub(super) presence: Presence,
     /// Intervals in a row without any event.
     pub(super) idle: u32,
     pub(super) is_dirty: bool,
@@ -48,6 +48,23 @@ pub(super) struct Slot {
     pub(super) lasting: Vec<(Metric, u32)>,
     /// Thresholds of its product that are crossed.
     pub(super) crossings: Vec<Crossing>,
+}
+
+/// Whether a session of the device is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Nothing was said of it since the start.
+    Unknown,
+    /// One is.
+    Here,
+    /// None is.
+    Gone,
+}
+
+impl Slot {
+    pub(super) fn is_here(&self) -> bool {
+        self.presence == Presence::Here
+    }
 }
 
 /// A threshold that is crossed.
@@ -152,13 +169,7 @@ impl Fleet {
             counts.tallies += 1;
             Box::default()
         });
-        follow_session(
-            event,
-            time,
-            &mut slot.is_connected,
-            &mut slot.away_since,
-            tally,
-        );
+        follow_session(event, time, &mut slot.presence, &mut slot.away_since, tally);
         tally.count(event);
         slot.idle = 0;
     }
@@ -271,7 +282,7 @@ impl Fleet {
         slot.due = 0;
         slot.opened = slot.opened.min(now);
         slot.away_since = slot.away_since.filter(|since| *since <= now);
-        if slot.is_connected || slot.state.scalars.alarming != 0 {
+        if slot.is_here() || slot.state.scalars.alarming != 0 {
             self.open(place, now);
         }
     }
@@ -356,7 +367,7 @@ impl Fleet {
             opened: i64::MIN,
             due: 0,
             away_since: None,
-            is_connected: false,
+            presence: Presence::Unknown,
             idle: 0,
             is_dirty: false,
             tally: None,
@@ -404,7 +415,7 @@ impl Fleet {
                 .iter()
                 .any(|one| one.metric == Metric::DisconnectDuration);
         let is_gone = i64::from(slot.idle) * interval > MAX_IDLE_MS;
-        (slot.is_connected && !is_gone)
+        (slot.is_here() && !is_gone)
             || slot.state.scalars.alarming != 0
             || !slot.crossings.is_empty()
             || (is_watched_away && i64::from(slot.idle) * interval <= 8 * MAX_IDLE_MS)
@@ -438,7 +449,7 @@ fn matters(event: &Event) -> bool {
 fn follow_session(
     event: &Event,
     time: i64,
-    is_connected: &mut bool,
+    presence: &mut Presence,
     away_since: &mut Option<i64>,
     tally: &mut Tally,
 ) {
@@ -447,14 +458,16 @@ fn follow_session(
             if let Some(since) = away_since.take() {
                 tally.was_away((time - since).max(0) as f64 / 1_000.0);
             }
-            *is_connected = true;
+            *presence = Presence::Here;
         }
         EventKind::Disconnected { end, .. } if *end != SessionEnd::TakenOver => {
-            *is_connected = false;
+            *presence = Presence::Gone;
             *away_since = counts_as_disconnect(*end).then_some(time);
         }
-        // After a restart nobody says that an old session is open, but what it does.
-        EventKind::PublishStatistics { .. } if away_since.is_none() => *is_connected = true,
+        // Of a session that ended, statistics may come later.
+        EventKind::PublishStatistics { .. } if *presence == Presence::Unknown => {
+            *presence = Presence::Here;
+        }
         _ => {}
     }
 }

@@ -34,12 +34,12 @@ impl Fleet {
         let (start, end) = (slot.opened, slot.due);
         let tally = slot.tally.take();
         self.counts.tallies -= usize::from(tally.is_some());
-        let is_active = tally.is_some() || slot.is_connected;
+        let is_active = tally.is_some() || slot.is_here();
         if tally.is_none() {
             slot.idle = slot.idle.saturating_add(1);
         }
         let mut tally = tally.map(|tally| *tally).unwrap_or_default();
-        tally.was_connected |= slot.is_connected;
+        tally.was_connected |= slot.is_here();
         let at = Timestamp::from_millisecond(start).unwrap_or(Timestamp::UNIX_EPOCH);
         let (moment, ended) = slot.state.scalars.day.advance(at);
         if let Some(hour) = ended {

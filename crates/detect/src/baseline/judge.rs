@@ -27,8 +27,6 @@ const NEW_TO_DEVICE: f32 = 2.0;
 const ONE_MORE: f32 = 4.0;
 /// The most that new elements count.
 const MOST_NEW: f32 = 40.0;
-/// A device that uses more networks or destinations than this comes around.
-const ROVER: u32 = 4;
 
 /// A datapoint to be judged.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +87,7 @@ pub(super) fn judge(state: &mut State, cohort: &CohortSet<'_>, question: &Questi
         _ => Vec::new(),
     };
     let novelty = match metric.set() {
-        Some(set) => cohort.novelty(&state.sets[set].known, &fresh),
+        Some(set) => cohort.novelty(metric, &state.sets[set].known, &fresh),
         None => 0.0,
     };
     let strength = reading.strength.max(novelty);
@@ -199,8 +197,8 @@ fn fresh(known: &Known, elements: &[Element]) -> Vec<Element> {
 pub(super) struct CohortSet<'a>(pub(super) Option<&'a CohortKnown>);
 
 impl CohortSet<'_> {
-    fn novelty(self, known: &Known, fresh: &[Element]) -> f32 {
-        let one = match known.estimate() > ROVER {
+    fn novelty(self, metric: Metric, known: &Known, fresh: &[Element]) -> f32 {
+        let one = match known.estimate() > metric.rover_knows() {
             true => NEW_TO_ROVER,
             false => NEW_TO_ALL,
         };

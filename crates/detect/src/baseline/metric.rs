@@ -137,6 +137,15 @@ impl Metric {
         )
     }
 
+    /// A device that uses more elements of a set than this is one that comes around.
+    pub(super) fn rover_knows(self) -> u32 {
+        match self {
+            Self::SourceAddresses => 4,
+            Self::Destinations => 24,
+            _ => u32::MAX,
+        }
+    }
+
     /// What an alarm is called.
     pub(super) fn title(self) -> &'static str {
         match self {

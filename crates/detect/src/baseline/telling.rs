@@ -9,10 +9,14 @@ use super::{
 /// In usual deviations, how wide the range is that is called usual.
 const WIDE: f32 = 3.0;
 
-/// The range of values that is usual at this hour.
+/// The least width, where all values were the same: a tenth of the value.
+const NARROW: f32 = 0.1;
+
+/// The range of values that is usual at this hour. What alarms lies well beyond.
 pub(super) fn usual(cell: &Cell, hour: u8, metric: Metric) -> (f64, f64) {
     let scale = metric.scale();
-    let (expected, width) = (cell.expected(hour), WIDE * cell.usual(scale));
+    let expected = cell.expected(hour);
+    let width = (WIDE * cell.usual()).max(NARROW);
     (
         scale.leave(expected - width).max(0.0),
         scale.leave(expected + width),
