@@ -1,8 +1,8 @@
 //! What people say about actions.
 
 use palisade_core::{
-    ActionId, ActionState, Clock, Grant, GrantActions, GrantId, GrantScope, Lifecycle, Mode, Request,
-    Severity, Target, Topic, TopicFilter, TopicPattern,
+    ActionId, ActionState, Clock, Grant, GrantActions, GrantId, GrantScope, Lifecycle, Mode,
+    Request, Severity, Target, Topic, TopicFilter, TopicPattern,
 };
 use palisade_policy::Subject;
 use palisade_respond::{DeskError, Hand, RespondConfig};
@@ -205,16 +205,23 @@ async fn restricted_grants_count_on_the_named_topics_only_until_the_restriction_
     };
     assert!(may(&house, &subject, "devices/cam-1/video"));
     let mut order = hand(house.case().await, "restrict-grants");
-    order.parameters.insert("set".to_owned(), "no such set".into());
+    order
+        .parameters
+        .insert("set".to_owned(), "no such set".into());
     assert!(house.respond.order(order.clone(), "ann").await.is_err());
-    order.parameters.insert("set".to_owned(), "essential".into());
+    order
+        .parameters
+        .insert("set".to_owned(), "essential".into());
     order.ttl_s = Some(600);
     let before = subject.stamp();
     house.respond.order(order, "ann").await.expect("ordered");
     until(async || house.in_state("restrict-grants", ActionState::Done).await == 1).await;
     assert!(!may(&house, &subject, "devices/cam-1/video"));
     assert!(may(&house, &subject, "devices/cam-1/health"));
-    assert!(!may(&house, &subject, "devices/cam-2/health"), "it widens nothing");
+    assert!(
+        !may(&house, &subject, "devices/cam-2/health"),
+        "it widens nothing"
+    );
     assert_ne!(subject.stamp(), before, "open sessions are decided anew");
     let filter = TopicFilter::parse("devices/cam-1/#").expect("valid");
     let wide = Request::Subscribe {
@@ -226,7 +233,10 @@ async fn restricted_grants_count_on_the_named_topics_only_until_the_restriction_
     let (directory, clock) = house.stop().await;
     let house = House::at(directory, clock, config, |all| all).await;
     let subject = house.pdp.subject(&principal, source).await.expect("known");
-    assert!(!may(&house, &subject, "devices/cam-1/video"), "over a restart");
+    assert!(
+        !may(&house, &subject, "devices/cam-1/video"),
+        "over a restart"
+    );
     house.clock.advance_millis(601_000);
     until(async || house.in_state("restrict-grants", ActionState::Undone).await == 1).await;
     assert!(may(&house, &subject, "devices/cam-1/video"));
