@@ -85,6 +85,12 @@ pub trait Watcher: Send + 'static {
     /// A person judged what it said.
     fn feedback(&mut self, feedback: &Feedback);
 
-    /// Writes down what must survive a restart: called about once a minute, and before the end.
+    /// Writes down what must survive a restart: called about once a minute. Nothing is looked at meanwhile:
+    /// who has much to write does it beside.
     fn save(&mut self) -> BoxFuture<'_, Result<(), DetectError>>;
+
+    /// Writes down all that must survive a restart before the end.
+    fn finish(&mut self) -> BoxFuture<'_, Result<(), DetectError>> {
+        self.save()
+    }
 }

@@ -6,6 +6,7 @@ use palisade_core::{Clock, Detector, DeviceId, ProductId, Timestamp, port::BoxFu
 use palisade_store::{Store, Verdict};
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::task::JoinHandle;
 
 use super::{
     fleet::Fleet,
@@ -72,6 +73,7 @@ impl Baselines {
     pub fn watcher(self: &Arc<Self>) -> BaselineWatcher {
         BaselineWatcher {
             baselines: self.clone(),
+            saving: None,
         }
     }
 
@@ -270,6 +272,8 @@ impl fmt::Debug for Baselines {
 #[derive(Debug)]
 pub struct BaselineWatcher {
     baselines: Arc<Baselines>,
+    /// What is being written down.
+    saving: Option<JoinHandle<()>>,
 }
 
 impl Watcher for BaselineWatcher {
@@ -293,7 +297,29 @@ impl Watcher for BaselineWatcher {
         self.baselines.hear(feedback);
     }
 
+    /// Hundreds of thousands of devices take seconds to write down: that is done beside, and one after the
+    /// other.
     fn save(&mut self) -> BoxFuture<'_, Result<(), DetectError>> {
-        Box::pin(self.baselines.save())
+        if self.saving.as_ref().is_none_or(JoinHandle::is_finished) {
+            let baselines = self.baselines.clone();
+            self.saving = Some(tokio::spawn(async move {
+                if let Err(error) = baselines.save().await {
+                    tracing::warn!(%error, "what was learned could not be written down; it is tried again");
+                }
+            }));
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<(), DetectError>> {
+        let saving = self.saving.take();
+        Box::pin(async move {
+            if let Some(saving) = saving
+                && let Err(error) = saving.await
+            {
+                tracing::warn!(%error, "what was learned could not be written down; it is tried again");
+            }
+            self.baselines.save().await
+        })
     }
 }

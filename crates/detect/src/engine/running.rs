@@ -246,14 +246,22 @@ impl Running {
         if let Err(error) = self.book.settle(self.detect.parts.clock.now()).await {
             tracing::warn!(%error, "the last counts of findings could not be written down");
         }
-        self.save().await;
+        for watcher in &mut self.watchers {
+            let name = watcher.name();
+            told(name, watcher.finish().await);
+        }
     }
 
     async fn save(&mut self) {
         for watcher in &mut self.watchers {
-            if let Err(error) = watcher.save().await {
-                tracing::warn!(watcher = watcher.name(), %error, "detection could not write down what it learned");
-            }
+            let name = watcher.name();
+            told(name, watcher.save().await);
         }
+    }
+}
+
+fn told(watcher: &str, written: Result<(), DetectError>) {
+    if let Err(error) = written {
+        tracing::warn!(watcher, %error, "detection could not write down what it learned");
     }
 }

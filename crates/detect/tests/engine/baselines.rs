@@ -156,6 +156,28 @@ async fn what_was_learned_and_said_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn what_was_written_down_is_there_after_a_crash() {
+    let world = World::new().await;
+    let device = world.device("cam-1").await;
+    let baselines = open(&world).await;
+    let running = start(&world, &baselines).await;
+    sends(&world, &device, &usual(41)).await;
+    until("it is learned", async || {
+        learned(&baselines, &device).await >= 40
+    })
+    .await;
+    // As the engine does once a minute.
+    let mut watcher = baselines.watcher();
+    watcher.save().await.expect("begins");
+    until("it is written down", async || {
+        let after_crash = open(&world).await;
+        learned(&after_crash, &device).await >= 40
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_back_is_learned_anew() {
     let world = World::new().await;
     let device = world.device("cam-1").await;
@@ -198,7 +220,7 @@ async fn a_device_that_was_let_go_of_goes_on_from_what_it_had_learned() {
     .await;
     // It writes down whom it let go of, and looks for who came back.
     let mut watcher = baselines.watcher();
-    watcher.save().await.expect("writes");
+    watcher.finish().await.expect("writes");
     assert!(learned(&baselines, &device).await >= 30, "from the store");
     sends(&world, &device, &usual(2)).await;
     until("it is held again", async || {
@@ -207,7 +229,7 @@ async fn a_device_that_was_let_go_of_goes_on_from_what_it_had_learned() {
             .is_some_and(|view| view.held)
     })
     .await;
-    watcher.save().await.expect("reads");
+    watcher.finish().await.expect("reads");
     assert!(learned(&baselines, &device).await >= 30, "taken up");
     running.stop().await;
 }

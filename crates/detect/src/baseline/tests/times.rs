@@ -44,6 +44,21 @@ fn a_clock_that_jumps_ahead_and_back_does_not_stop_judgement() {
 }
 
 #[test]
+fn an_event_from_a_future_that_cannot_be_does_not_stop_judgement() {
+    let mut world = World::quick();
+    world.usual("cam-1", 60);
+    let future = world.now + 400 * 24 * 3_600 * 1_000;
+    world.tell_at("cam-1", future, statistics(60, 100));
+    world.usual("cam-1", 5);
+    world.signals.clear();
+    world.interval(&[("cam-1", 5_000)]);
+    world.pass(INTERVAL_MS);
+    let alarms = world.alarms(Metric::MessagesSent);
+    let is_flood = |one: &crate::Alarm| one.detail.starts_with("5000 ");
+    assert!(alarms.iter().any(is_flood), "{alarms:?}");
+}
+
+#[test]
 fn a_jump_ahead_closes_one_interval_and_not_all_that_were_jumped_over() {
     let mut world = World::quick();
     world.usual("cam-1", 60);
