@@ -30,8 +30,9 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def palisade(tmp_path_factory):
-    """One server for the whole run."""
-    with Palisade(tmp_path_factory.mktemp("palisade")).running() as server:
+    """One server for the whole run. Its tests misbehave on purpose, and contain by themselves what they want
+    contained: what the server would do by itself is for the tests of response."""
+    with Palisade(tmp_path_factory.mktemp("palisade"), RESPOND__MAX_MODE="dry-run").running() as server:
         yield server
 
 
