@@ -267,3 +267,22 @@ async fn a_secret_that_others_can_read_is_refused() {
         "{refused}"
     );
 }
+
+#[tokio::test]
+async fn a_loop_of_findings_and_notifications_comes_to_an_end() {
+    let directory = TempDir::new().expect("a directory");
+    let (slow, pager) = (Receiver::new(200), Receiver::new(200));
+    let house = house(&directory, &slow, &pager).await;
+    // Whatever is told is found anew, as a detector would that hears of our own deeds.
+    for _ in 0..20 {
+        house.found("cam-1", "odd", Severity::Low).await;
+        house.caught_up().await;
+        until(async || house.in_state("notify", ActionState::Running).await == 0).await;
+    }
+    assert_eq!(house.in_state("notify", ActionState::Done).await, 2);
+    assert_eq!(pager.taken.lock().len(), 2, "a notification and a ticket");
+    // Worse than before is told again.
+    house.found("cam-1", "odd", Severity::Medium).await;
+    until(async || house.in_state("notify", ActionState::Done).await == 4).await;
+    house.stop().await;
+}
