@@ -9,7 +9,7 @@ use std::{
 
 use palisade_core::{AuditRunId, Timestamp};
 use palisade_store::{AuditRun, StoreError};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Audit, AuditSource, Check, Gathered};
@@ -51,6 +51,8 @@ pub struct Auditor {
     source: OnceLock<Arc<dyn AuditSource>>,
     turn: Arc<Mutex<()>>,
     opened_at: Timestamp,
+    /// Whether runs that an end of the server interrupted were noted. Before that none may begin.
+    swept: OnceCell<()>,
 }
 
 impl Auditor {
@@ -66,6 +68,7 @@ impl Auditor {
             submitted,
             source: OnceLock::new(),
             turn: Arc::default(),
+            swept: OnceCell::new(),
         })
     }
 
@@ -105,6 +108,7 @@ impl Auditor {
             ended_at: None,
             interrupted: false,
         };
+        self.sweep().await?;
         self.parts.store.audits().begin(&run).await?;
         Ok(Audit {
             auditor: self.clone(),
@@ -152,9 +156,15 @@ impl Auditor {
         }
     }
 
-    async fn first_due(&self, every: Duration) -> Timestamp {
+    async fn sweep(&self) -> Result<(), StoreError> {
         let (audits, now) = (self.parts.store.audits(), self.parts.clock.now());
-        if let Err(error) = audits.interrupt_all(now).await {
+        let sweep = async || audits.interrupt_all(now).await.map(drop);
+        self.swept.get_or_try_init(sweep).await.map(drop)
+    }
+
+    async fn first_due(&self, every: Duration) -> Timestamp {
+        let audits = self.parts.store.audits();
+        if let Err(error) = self.sweep().await {
             tracing::warn!(%error, "runs of audits that were interrupted could not be noted");
         }
         let runs = audits.runs(None, LOOK_BACK).await.unwrap_or_default();
