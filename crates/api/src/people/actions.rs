@@ -14,7 +14,7 @@ use super::{
     access::Scope,
     acts::Done,
     auth::Caller,
-    cases::{cut, foreign_cursor},
+    cases::cut,
     extract::{JsonBody, NoParameters, Path, Query, object},
     page::{Cursor, Limit, Page},
     routes::Routes,
@@ -231,8 +231,10 @@ async fn list_actions(
         target: query.target.map(|target| target.0.to_string()),
         action: query.action.map(|action| action.as_str().to_owned()),
     };
-    let before = query.after.map(|after| ActionId::parse(after.key()));
-    let before = before.transpose().map_err(|_| foreign_cursor())?;
+    let before = query.after.map(|after| after.ulid(ActionId::parse));
+    let before = before
+        .transpose()
+        .map_err(|error| Problem::internal(&error))?;
     let limit = query.limit.0;
     let actions = state.store().actions();
     let found = actions.list(before, limit + 1, &filter).await?;

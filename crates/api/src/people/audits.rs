@@ -24,6 +24,9 @@ use super::{
 };
 use crate::problem::Problem;
 
+/// The most checks that a request names; there are fewer.
+const MOST_CHECKS: usize = 64;
+
 pub(super) fn routes() -> Routes {
     Routes::default()
         .read(Scope::DetectRead, routes!(list_audits))
@@ -268,6 +271,10 @@ async fn run_audit(
     JsonBody(request): JsonBody<RunRequest>,
 ) -> Result<Done<RunView>, Problem> {
     let auditor = state.parts().detect.auditor();
+    if request.checks.len() > MOST_CHECKS {
+        let detail = format!("checks: at most {MOST_CHECKS} are named");
+        return Err(Problem::invalid(detail));
+    }
     let audit = auditor.begin(&caller.name, &request.checks).await?;
     let id = audit.id();
     let closing = state.closing().clone();
@@ -302,10 +309,10 @@ async fn list_audit_runs(
     State(state): State<PeopleState>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<RunView>>, Problem> {
-    let before = query.after.map(|after| AuditRunId::parse(after.key()));
-    let before = before.transpose().map_err(|_| {
-        Problem::bad_request("after: this is no cursor of this list: take `next` as it came")
-    })?;
+    let before = query.after.map(|after| after.ulid(AuditRunId::parse));
+    let before = before
+        .transpose()
+        .map_err(|error| Problem::internal(&error))?;
     let limit = query.limit.0;
     let mut found = state.store().audits().runs(before, limit + 1).await?;
     let more = found.len() > limit as usize;

@@ -275,8 +275,10 @@ async fn list_cases(
         subject: query.subject.map(|subject| subject.as_str().to_owned()),
         severity: query.severity,
     };
-    let before = query.after.map(|after| CaseId::parse(after.key()));
-    let before = before.transpose().map_err(|_| foreign_cursor())?;
+    let before = query.after.map(|after| after.ulid(CaseId::parse));
+    let before = before
+        .transpose()
+        .map_err(|error| Problem::internal(&error))?;
     let limit = query.limit.0;
     let found = state
         .store()
@@ -287,10 +289,6 @@ async fn list_cases(
     Ok(Json(cut(items, limit, |case: &CaseView| {
         case.id.to_string()
     })))
-}
-
-pub(super) fn foreign_cursor() -> Problem {
-    Problem::bad_request("after: this is no cursor of this list: take `next` as it came")
 }
 
 /// A page of what was read with one more than wanted.

@@ -120,10 +120,10 @@ async fn list_drills(
     State(state): State<PeopleState>,
     Query(query): Query<DrillQuery>,
 ) -> Result<Json<Page<DrillView>>, Problem> {
-    let before = query.after.map(|after| DrillId::parse(after.key()));
-    let before = before.transpose().map_err(|_| {
-        Problem::bad_request("after: this is no cursor of this list: take `next` as it came")
-    })?;
+    let before = query.after.map(|after| after.ulid(DrillId::parse));
+    let before = before
+        .transpose()
+        .map_err(|error| Problem::internal(&error))?;
     let limit = query.limit.0;
     let scenario = query.scenario.map(|scenario| scenario.to_string());
     let drills = state.store().drills();

@@ -257,10 +257,10 @@ async fn list_findings(
         severity: query.severity,
         unjudged: query.unjudged,
     };
-    let before = query.after.map(|after| FindingId::parse(after.key()));
-    let before = before.transpose().map_err(|_| {
-        Problem::bad_request("after: this is no cursor of this list: take `next` as it came")
-    })?;
+    let before = query.after.map(|after| after.ulid(FindingId::parse));
+    let before = before
+        .transpose()
+        .map_err(|error| Problem::internal(&error))?;
     let limit = query.limit.0;
     let findings = state.store().findings();
     let mut found = findings.list(before, limit + 1, &filter).await?;

@@ -22,6 +22,13 @@ impl Cursor {
         Self(key.into())
     }
 
+    /// The id that a list goes on before, where its keys are ULIDs. What is none is a place at the end of
+    /// such a list: nothing comes after it.
+    pub(crate) fn ulid<T, E>(&self, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, E> {
+        const LEAST: &str = "00000000000000000000000000";
+        parse(self.key()).or_else(|_| parse(LEAST))
+    }
+
     /// The item's key.
     pub(crate) fn key(&self) -> &str {
         &self.0

@@ -90,12 +90,15 @@ async fn findings_are_listed_newest_first_page_by_page_and_narrowed() {
         "severity=awful",
         "subject=x",
         "detector=x",
-        "after=6162",
+        "after=zz",
         "sevrity=low",
     ] {
         let path = format!("/api/v1/findings?{query}");
         house.get(&path).problem(400).await;
     }
+    // What no list has is a place at its end.
+    let past = house.get("/api/v1/findings?after=6162").expect(200).await;
+    assert_eq!(past["items"], json!([]));
 }
 
 #[tokio::test]
