@@ -148,24 +148,12 @@ impl Operator {
         blocking(ask).await
     }
 
-    /// Approves the revocation that a playbook asks for, as a person would; `false` where none waits.
-    pub(super) async fn approve_revocation(
-        &self,
-        device: &DeviceId,
-        patience: Duration,
-    ) -> Result<bool, Failure> {
-        let until = Instant::now() + patience;
-        while Instant::now() < until {
-            let actions = self.actions(device, "revoke-certificate").await?;
-            let mut actions = actions["items"].as_array().into_iter().flatten();
-            let waiting = actions.find(|action| action["state"] == "waiting");
-            if let Some(id) = waiting.and_then(|action| action["id"].as_str()) {
-                let reason = json!({"reason": "the demo's device misbehaved"});
-                self.post(&["actions", id, "approve"], reason).await?;
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Revokes the device: its certificates with it.
+    pub(super) async fn revoke(&self, device: &DeviceId) -> Result<(), Failure> {
+        let reason = json!({"reason": "the demo's device misbehaved"});
+        self.post(&["devices", device.as_str(), "revoke"], reason)
+            .await?;
+        Ok(())
     }
 
     /// The token that it acts with.

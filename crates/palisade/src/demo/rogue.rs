@@ -68,8 +68,11 @@ pub(super) async fn turn_bad(
     }
     picture.suspect(operator.suspect(&bad.id).await?);
     let why = operator.explain_connect(&bad.id).await?;
-    picture.step("a person approves the revocation that the playbook asks for");
-    operator.approve_revocation(&bad.id, PATIENCE).await?;
+    picture.step(format!(
+        "a person revokes {}, which cannot be undone",
+        bad.id
+    ));
+    operator.revoke(&bad.id).await?;
     let listed = operator.wait_on_crl(bad.certificate()?, PATIENCE).await?;
     if listed.is_some() {
         picture.step(format!("the certificate of {} is on the CRL", bad.id));
@@ -121,7 +124,7 @@ pub(super) async fn turn_bad(
             ),
             step(
                 "certificate_on_crl",
-                "the one step that waits for a person: approved, its certificate was on the CRL",
+                "the one step that is left to a person: revoked, its certificate was on the CRL",
                 listed,
             ),
             step(
