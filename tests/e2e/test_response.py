@@ -202,8 +202,9 @@ def test_a_case_is_worked_on_from_the_command_line(responding, fleet):
     assert "looked at it" in shown and "revoke-certificate" in shown and "ann" in shown
     palisade.cli("case", "close", case, "--verdict", "false-positive", "--reason", "our own scan")
     assert palisade.get(f"/cases/{case}")["state"] == "closed"
-    finding = palisade.get(f"/findings?device={device.name}")["items"][0]
-    assert finding["verdict"] == "false_positive", "the detector hears of it"
+    # What was found after the case was closed has no verdict yet.
+    findings = palisade.get(f"/findings?device={device.name}")["items"]
+    assert any(finding["verdict"] == "false_positive" for finding in findings), "the detector hears of it"
 
 
 def test_actions_survive_a_power_cut(responding, fleet):

@@ -114,7 +114,7 @@ impl PartialSchema for SubjectScope {
                 "A subject, the devices of a product or a segment, or `*` for all.",
             ))
             .pattern(Some(concat!(
-                r"^(\*|fleet|(device|product|segment|service)/[A-Za-z0-9][A-Za-z0-9._-]*",
+                r"^(\*|fleet|(device|product|segment|service)/[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
                 r"|address/[0-9a-fA-F.:]+|api_token/[^\u0000-\u001f\u007f-\u009f]+)$"
             )))
             .max_length(Some(128))
