@@ -120,7 +120,7 @@ struct ActionQuery {
     case: Option<CaseId>,
     /// On this target.
     #[param(value_type = Option<schema::TargetName>)]
-    target: Option<TargetName>,
+    target: Option<String>,
     /// Of this name (`quarantine`).
     #[param(inline, value_type = Option<Name>)]
     action: Option<Name>,
@@ -225,10 +225,14 @@ async fn list_actions(
     State(state): State<PeopleState>,
     Query(query): Query<ActionQuery>,
 ) -> Result<Json<Page<ActionView>>, Problem> {
+    // The document's pattern cannot say which addresses there are: what has the form and is none is
+    // not valid, rather than unreadable.
+    let target = query.target.map(TargetName::try_from).transpose();
+    let target = target.map_err(|why| Problem::invalid(format!("target: {why}")))?;
     let filter = ActionFilter {
         states: query.state.into_iter().collect(),
         case: query.case,
-        target: query.target.map(|target| target.0.to_string()),
+        target: target.map(|target| target.0.to_string()),
         action: query.action.map(|action| action.as_str().to_owned()),
     };
     let before = query.after.map(|after| after.ulid(ActionId::parse));

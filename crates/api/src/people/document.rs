@@ -209,13 +209,20 @@ fn errors(operation: &Operation, rule: Rule, has_path_parameters: bool) -> Vec<P
         kinds.push(ProblemKind::NotFound);
     }
     if operation.request_body.is_some() {
-        kinds.extend([
-            ProblemKind::TooLarge,
-            ProblemKind::MediaType,
-            ProblemKind::Invalid,
-        ]);
+        kinds.extend([ProblemKind::TooLarge, ProblemKind::MediaType]);
+    }
+    if operation.request_body.is_some() || has_query(operation) {
+        kinds.push(ProblemKind::Invalid);
     }
     kinds
+}
+
+fn has_query(operation: &Operation) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|parameter| {
+        matches!(parameter, RefOr::T(parameter)
+            if matches!(parameter.parameter_in, ParameterIn::Query))
+    })
 }
 
 fn repeatable(operation: &mut Operation, act: &str) {

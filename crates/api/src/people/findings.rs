@@ -95,8 +95,7 @@ impl TryFrom<String> for DetectorName {
 }
 
 /// About whom a finding is, as text.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone)]
 struct SubjectName(String);
 
 impl TryFrom<String> for SubjectName {
@@ -126,7 +125,7 @@ struct FindingQuery {
     device: Option<DeviceId>,
     /// About this subject.
     #[param(value_type = Option<schema::SubjectName>)]
-    subject: Option<SubjectName>,
+    subject: Option<String>,
     /// At least this bad.
     #[param(inline, value_type = Option<SeverityDoc>)]
     severity: Option<Severity>,
@@ -249,9 +248,13 @@ async fn list_findings(
     State(state): State<PeopleState>,
     Query(query): Query<FindingQuery>,
 ) -> Result<Json<Page<FindingView>>, Problem> {
+    // The document's pattern cannot say which addresses there are: what has the form and is none is
+    // not valid, rather than unreadable.
+    let subject = query.subject.map(SubjectName::try_from).transpose();
+    let subject = subject.map_err(|why| Problem::invalid(format!("subject: {why}")))?;
     let filter = FindingFilter {
         detector: query.detector.map(|name| name.0),
-        subject: query.subject.map(|name| name.0),
+        subject: subject.map(|name| name.0),
         device: query.device,
         state: query.state,
         severity: query.severity,
