@@ -86,12 +86,7 @@ async fn findings_are_listed_newest_first_page_by_page_and_narrowed() {
         let found = page["items"].as_array().expect("items").len();
         assert_eq!(found, expected, "{query}");
     }
-    for query in [
-        "severity=awful",
-        "detector=x",
-        "after=zz",
-        "sevrity=low",
-    ] {
+    for query in ["severity=awful", "detector=x", "after=zz", "sevrity=low"] {
         let path = format!("/api/v1/findings?{query}");
         house.get(&path).problem(400).await;
     }
