@@ -93,6 +93,7 @@ pub fn step(
                 now,
             );
             record.decided_by = Some(by);
+            record.refused = true;
         }
         (Waiting, ActionEvent::Expired) => {
             end(record, Rejected, "nobody decided in time".to_owned(), now);
@@ -120,6 +121,7 @@ pub fn step(
         (Done, ActionEvent::Undo(by, why)) if record.memory.is_some() => {
             go(record, Undoing, with(format!("undone by {by}"), &why));
             record.decided_by = Some(by);
+            record.refused = true;
             record.due_at = Some(now);
         }
         (Done, ActionEvent::Undo(..)) => return wrong("it left nothing that could be undone"),

@@ -1,6 +1,7 @@
 //! The engine: it reads findings from the stream, opens cases, lets playbooks order actions, and sees that
 //! what was ordered is done, taken back when its time is over, and written into the journal.
 
+mod again;
 mod cases;
 mod intake;
 mod orders;

@@ -30,6 +30,9 @@ pub struct ActionRecord {
     pub ordered_by: Option<String>,
     /// Which person approved, rejected or undid it.
     pub decided_by: Option<String>,
+    /// Whether that person rejected or undid it.
+    #[serde(default)]
+    pub refused: bool,
     /// The product of its target, if that is a device.
     pub product: Option<ProductId>,
     /// The segment of its target, if that is a device.

@@ -21,6 +21,7 @@ fn record(state: ActionState) -> ActionRecord {
         told: None,
         ordered_by: None,
         decided_by: None,
+        refused: false,
         product: None,
         segment: None,
         ttl_s: Some(60),

@@ -11,12 +11,12 @@ use palisade_store::{
 };
 use serde_json::{Value, json};
 
-use super::{Respond, orders::Ordered};
+use super::{Respond, again::again, orders::Ordered};
 use crate::{
     RespondError,
-    action::{earlier, later},
+    action::earlier,
     case::{self, CaseEvent},
-    playbook::{Facts, Playbook, matches},
+    playbook::{Facts, Playbook, Step, matches},
     subject::Subject,
 };
 
@@ -211,10 +211,21 @@ impl Respond {
         }
         for playbook in about {
             let run = runs.iter().find(|run| run.playbook == playbook.name);
-            if self.may_run(run, subject, finding, case).await? {
-                self.run_playbook(playbook, subject, finding, case, change)
-                    .await?;
+            let steps = self.steps((playbook, run), subject, finding, case).await?;
+            if steps.is_empty() {
+                continue;
             }
+            self.run_playbook((playbook, &steps), subject, finding, case, change)
+                .await?;
+            // What it answered stays answered, also when it answers again what is less bad.
+            let answered = run.map_or(finding.severity, |run| run.severity.max(finding.severity));
+            let run = PlaybookRun {
+                playbook: playbook.name.clone(),
+                subject: subject.text.clone(),
+                severity: answered,
+                at: self.clock.now(),
+            };
+            change.runs.push((case.id, run));
         }
         Ok(())
     }
@@ -247,50 +258,46 @@ impl Respond {
         }))
     }
 
-    /// Whether a playbook may run for a case. It ran once, unless this is worse; or what it did was over
-    /// by itself, and it is seen again since.
-    async fn may_run(
+    /// The actions that a playbook orders for a finding: all when it did not run for the case yet, or when
+    /// this is worse; otherwise those that are over and whose subject is seen again since.
+    async fn steps<'a>(
         &self,
-        run: Option<&PlaybookRun>,
+        (playbook, run): (&'a Playbook, Option<&PlaybookRun>),
         subject: &Subject,
         finding: &Finding,
         case: &CaseRecord,
-    ) -> Result<bool, StoreError> {
-        let Some(run) = run.filter(|run| run.severity >= finding.severity) else {
-            return Ok(true);
-        };
-        let mut over_at = later(run.at, self.config.rerun_after_s);
+    ) -> Result<Vec<&'a Step>, StoreError> {
+        if run.is_none_or(|run| run.severity < finding.severity) {
+            return Ok(playbook.actions.iter().collect());
+        }
+        let mut ordered = Vec::new();
         for target in subject.targets() {
             let filter = ActionFilter {
                 case: Some(case.id),
                 target: Some(target.to_string()),
                 ..ActionFilter::default()
             };
-            let records = self.store.actions().list(None, LOOK_AT, &filter).await?;
-            let of_run = records.iter().filter(|record| {
-                record.playbook.as_ref() == Some(&run.playbook) && record.ordered_at >= run.at
-            });
-            for record in of_run {
-                match record.state {
-                    ActionState::Waiting | ActionState::Running | ActionState::Undoing => {
-                        return Ok(false);
-                    }
-                    ActionState::Done if record.memory.is_some() => return Ok(false),
-                    // A person said no.
-                    ActionState::Rejected | ActionState::Undone if record.decided_by.is_some() => {
-                        return Ok(false);
-                    }
-                    ActionState::Undone => over_at = record.ended_at.unwrap_or(over_at),
-                    _ => {}
-                }
-            }
+            ordered.extend(self.store.actions().list(None, LOOK_AT, &filter).await?);
         }
-        Ok(finding.last_seen > over_at)
+        ordered.retain(|record| record.playbook.as_ref() == Some(&playbook.name));
+        ordered.sort_by_key(|record| std::cmp::Reverse(record.order.id));
+        let impact = |step: &Step| {
+            let effector = self.effector(&step.action);
+            effector.map_or(Impact::None, |effector| effector.impact())
+        };
+        let rerun_after_s = self.config.rerun_after_s;
+        Ok(again(
+            playbook,
+            impact,
+            &ordered,
+            rerun_after_s,
+            finding.last_seen,
+        ))
     }
 
     async fn run_playbook(
         &self,
-        playbook: &Playbook,
+        (playbook, steps): (&Playbook, &[&Step]),
         subject: &Subject,
         finding: &Finding,
         case: &CaseRecord,
@@ -298,7 +305,7 @@ impl Respond {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let context = context(playbook, subject, finding, case);
-        for step in &playbook.actions {
+        for step in steps {
             match self
                 .order_step(playbook, step, case, subject, &context)
                 .await?
@@ -318,13 +325,6 @@ impl Respond {
                 Ordered::Nothing => {}
             }
         }
-        let run = PlaybookRun {
-            playbook: playbook.name.clone(),
-            subject: subject.text.clone(),
-            severity: finding.severity,
-            at: now,
-        };
-        change.runs.push((case.id, run));
         Ok(())
     }
 

@@ -313,6 +313,7 @@ impl Respond {
             told: None,
             ordered_by: draft.ordered_by,
             decided_by: None,
+            refused: false,
             product: of_device.map(|device| device.product.clone()),
             segment: of_device.map(|device| device.posture.segment.clone()),
             ttl_s: draft.ttl_s,

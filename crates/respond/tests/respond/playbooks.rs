@@ -181,3 +181,62 @@ async fn each_shipped_playbook_answers_what_it_is_for() {
     assert_eq!(house.lifecycle("cam-4").await, Lifecycle::Active);
     house.kill().await;
 }
+
+const REVOKING: &str = "name: own
+description: a test
+trigger: { detectors: [odd], min_severity: low }
+actions:
+  - action: quarantine
+    mode: auto
+    ttl: 1h
+  - action: revoke-certificate
+    mode: approve
+";
+
+#[tokio::test]
+async fn a_revocation_that_waits_keeps_no_later_finding_from_its_quarantine() {
+    let directory = TempDir::new().expect("a directory");
+    write_playbook(directory.path(), "own.yaml", REVOKING);
+    let house = over(directory.path()).await;
+    house.devices(100).await;
+    let found = async || {
+        house.found("cam-1", "odd", Severity::High).await;
+        house.caught_up().await;
+    };
+    let quarantined = async |times: usize| {
+        until(async || house.lifecycle("cam-1").await == Lifecycle::Quarantined).await;
+        until(async || house.in_state("quarantine", ActionState::Done).await == 1).await;
+        assert_eq!(
+            house.in_state("quarantine", ActionState::Undone).await,
+            times - 1
+        );
+    };
+    found().await;
+    quarantined(1).await;
+    // What is in force is not doubled, and what waits is not asked twice.
+    found().await;
+    assert_eq!(house.actions().await.len(), 2);
+    house.clock.advance_millis(3_601_000);
+    until(async || house.lifecycle("cam-1").await == Lifecycle::Active).await;
+    house.clock.advance_millis(1_000);
+    found().await;
+    quarantined(2).await;
+    let revocation = "revoke-certificate";
+    assert_eq!(house.in_state(revocation, ActionState::Waiting).await, 1);
+    // Who says no to the revocation says nothing about the quarantine.
+    let all = house.actions().await;
+    let waiting = all.iter().find(|one| one.state == ActionState::Waiting);
+    let id = waiting.expect("a revocation").order.id;
+    house
+        .respond
+        .reject(id, "ann", "not that")
+        .await
+        .expect("rejected");
+    house.clock.advance_millis(7_201_000);
+    until(async || house.lifecycle("cam-1").await == Lifecycle::Active).await;
+    house.clock.advance_millis(1_000);
+    found().await;
+    quarantined(3).await;
+    assert_eq!(house.in_state(revocation, ActionState::Waiting).await, 0);
+    house.stop().await;
+}
