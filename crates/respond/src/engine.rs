@@ -3,6 +3,7 @@
 
 mod again;
 mod cases;
+mod claims;
 mod intake;
 mod orders;
 mod people;

@@ -2,21 +2,24 @@
 //! the process that did still lives.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use palisade_core::{ActionId, ActionState, Impact, port::EffectError};
+use palisade_core::{ActionState, Impact, port::EffectError};
 use palisade_store::{ActionRecord, CaseChange, StoreError};
-use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK, Respond, intake::entry};
+use super::{
+    LOOK, Respond,
+    claims::{Claim, Claims},
+    intake::entry,
+};
 use crate::{
     RespondError,
     action::{self, ActionEvent, later},
@@ -36,20 +39,8 @@ const TELL: u32 = 256;
 pub(super) struct Runner {
     respond: Arc<Respond>,
     lanes: HashMap<String, Arc<Semaphore>>,
-    under_way: Arc<Mutex<HashSet<ActionId>>>,
+    claims: Claims,
     tasks: JoinSet<()>,
-}
-
-/// An action that nobody else does meanwhile.
-struct Claim {
-    under_way: Arc<Mutex<HashSet<ActionId>>>,
-    id: ActionId,
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        self.under_way.lock().remove(&self.id);
-    }
 }
 
 impl Runner {
@@ -57,7 +48,7 @@ impl Runner {
         Self {
             respond,
             lanes: HashMap::new(),
-            under_way: Arc::default(),
+            claims: Claims::default(),
             tasks: JoinSet::new(),
         }
     }
@@ -97,7 +88,7 @@ impl Runner {
         }
         let claimed: Vec<(Claim, ActionRecord)> = taking
             .into_iter()
-            .filter_map(|record| Some((self.claim(record.order.id)?, record)))
+            .filter_map(|record| Some((self.claims.claim(record.order.id)?, record)))
             .collect();
         let respond = self.respond.clone();
         self.tasks.spawn(async move {
@@ -116,7 +107,7 @@ impl Runner {
         let Ok(place) = lane.clone().try_acquire_owned() else {
             return;
         };
-        let Some(claim) = self.claim(record.order.id) else {
+        let Some(claim) = self.claims.claim(record.order.id) else {
             return;
         };
         let respond = self.respond.clone();
@@ -124,12 +115,6 @@ impl Runner {
             respond.work_on(record).await;
             drop((claim, place));
         });
-    }
-
-    fn claim(&self, id: ActionId) -> Option<Claim> {
-        let under_way = self.under_way.clone();
-        let is_new = under_way.lock().insert(id);
-        is_new.then_some(Claim { under_way, id })
     }
 
     /// Looks for what is due, lane by lane.
