@@ -13,6 +13,7 @@ FLOORS = {
     "bus": 2,
     "ledger": 3,
     "identity": 3,
+    "people": 3,
     "policy": 3,
     "detect": 3,
     "respond": 3,

@@ -16,6 +16,7 @@ use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
+use palisade_people::People;
 use palisade_policy::Pdp;
 use palisade_respond::Respond;
 use palisade_store::Store;
@@ -46,6 +47,8 @@ pub struct ApiParts {
     pub clock: Arc<dyn Clock>,
     /// The certification authority.
     pub identity: Arc<Identity>,
+    /// Accounts of people and their passwords.
+    pub people: Arc<People>,
     /// Who decides.
     pub pdp: Arc<Pdp>,
     /// The audit log.
@@ -289,6 +292,7 @@ fn people_parts(parts: ApiParts) -> PeopleParts {
         journal: parts.journal,
         clock: parts.clock,
         identity: parts.identity,
+        people: parts.people,
         pdp: parts.pdp,
         ledger: parts.ledger,
         detect: parts.detect,

@@ -34,6 +34,7 @@ mod ledger;
 mod messages;
 mod mitigate;
 mod page;
+mod passwords;
 mod playbooks;
 mod policy;
 mod products;
@@ -65,6 +66,7 @@ use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
+use palisade_people::People;
 use palisade_policy::Pdp;
 use palisade_respond::Respond;
 use palisade_store::Store;
@@ -102,6 +104,8 @@ pub struct PeopleParts {
     pub clock: Arc<dyn Clock>,
     /// The certification authority.
     pub identity: Arc<Identity>,
+    /// Accounts of people and their passwords.
+    pub people: Arc<People>,
     /// Who decides.
     pub pdp: Arc<Pdp>,
     /// The audit log.
@@ -230,6 +234,7 @@ impl PeopleState {
 fn routes() -> Routes {
     setup::routes()
         .and(status::routes())
+        .and(passwords::routes())
         .and(products::routes())
         .and(devices::routes())
         .and(import::routes())

@@ -11,9 +11,9 @@ use crate::{
     commands::{
         ActionCommand, ApiTokenCommand, AuditCommand, BaselineCommand, CaCommand, CaseCommand,
         DeviceCommand, EventsCommand, ExportCommand, FindingCommand, GrantCommand, LedgerCommand,
-        LoginCommand, LogoutCommand, MessageCommand, PlaybookNoun, PolicyCommand, ProductCommand,
-        ResponseCommand, RulesCommand, SegmentCommand, ServiceCommand, SessionCommand,
-        StatusCommand, SuppressionCommand, TokenCommand, WhoamiCommand,
+        LoginCommand, LogoutCommand, MessageCommand, PasswordCommand, PlaybookNoun, PolicyCommand,
+        ProductCommand, ResponseCommand, RulesCommand, SegmentCommand, ServiceCommand,
+        SessionCommand, StatusCommand, SuppressionCommand, TokenCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -79,6 +79,9 @@ enum Command {
     Whoami(Verb<WhoamiCommand>),
     /// Show how the server is doing
     Status(Verb<StatusCommand>),
+    /// Passwords: whether one may be used
+    #[command(subcommand)]
+    Password(PasswordCommand),
     /// Devices: inventory, posture, containment
     Device(Noun<DeviceCommand>),
     /// Products: the types that devices are of
@@ -154,6 +157,7 @@ impl Cli {
             Command::Logout(command) => command.run(&output).map(crate::done),
             Command::Whoami(verb) => verb.run(output).map(crate::done),
             Command::Status(verb) => verb.run(output).map(crate::done),
+            Command::Password(command) => command.run(&output),
             Command::Device(noun) => noun.run(output).map(crate::done),
             Command::Product(noun) => noun.run(output).map(crate::done),
             Command::Segment(noun) => noun.run(output).map(crate::done),

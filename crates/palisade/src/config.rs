@@ -15,6 +15,7 @@ use palisade_api::{ApiConfig, DevicesConfig, OperatorsConfig, PeopleConfig};
 use palisade_detect::DetectConfig;
 use palisade_export::{EventsConfig, ExportsConfig};
 use palisade_gateway::GatewayConfig;
+use palisade_people::AccountsConfig;
 use palisade_respond::RespondConfig;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) devices: DevicesConfig,
     /// The HTTPS door for people and programs: the REST API.
     pub(crate) people: PeopleConfig,
+    /// Accounts of people: what a password must be.
+    pub(crate) accounts: AccountsConfig,
     /// The HTTP door for operators: metrics, health, readiness. It has no authentication: keep it on
     /// loopback or on a network of its own.
     pub(crate) operators: OperatorsConfig,
@@ -112,6 +115,9 @@ impl Config {
             .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         palisade_export::check(&self.events, &self.exports)
+            .map_err(|error| ConfigError::plain("configuration", error))?;
+        self.accounts
+            .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         self.respond
             .check()

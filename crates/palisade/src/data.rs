@@ -129,6 +129,11 @@ impl ConfigArgs {
     pub(crate) fn load(&self) -> Result<Config, Failure> {
         self.more.load(self.data.as_deref())
     }
+
+    /// What names in the configuration are relative to.
+    pub(crate) fn data_path(&self) -> PathBuf {
+        self.data.clone().unwrap_or_default()
+    }
 }
 
 impl MoreConfigArgs {

@@ -22,6 +22,7 @@ use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
 use palisade_ledger::Ledger;
+use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
 use palisade_store::{EnrolmentToken, EventFilter, Store, TokenScope};
@@ -278,6 +279,7 @@ async fn open(
         .await
         .expect("opens");
     let keys = Keystore::open(&directory.join("keys.json"), &KeySource::File(key_file));
+    let keys = Arc::new(keys.expect("opens"));
     let clock = Arc::new(SystemClock);
     let identity = IdentityConfig {
         device_validity,
@@ -285,7 +287,7 @@ async fn open(
     };
     let identity = Identity::open(
         store.clone(),
-        Arc::new(keys.expect("opens")),
+        keys.clone(),
         bus.clone(),
         ledger.clone(),
         clock.clone(),
@@ -355,6 +357,16 @@ async fn open(
         store: store.clone(),
         bus,
         journal: ledger.clone(),
+        people: People::open(
+            PeopleGround {
+                store: store.clone(),
+                keys,
+                clock: clock.clone(),
+            },
+            &AccountsConfig::default(),
+            directory,
+        )
+        .expect("opens"),
         clock,
         identity: identity.clone(),
         pdp: pdp.clone(),

@@ -17,8 +17,9 @@ use super::{
 use crate::problem::{MEDIA_TYPE, ProblemBody, ProblemItem, ProblemKind};
 
 const BEARER: &str = "bearer";
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("server", "The server itself: set-up, status, who you are."),
+    ("people", "People: accounts, log-in sessions, passwords."),
     ("devices", "Devices, products and segments."),
     (
         "containment",

@@ -21,6 +21,7 @@ use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
 use palisade_ledger::Ledger;
+use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
 use palisade_store::{EnrolmentToken, EventFilter, Store, TokenScope};
@@ -81,10 +82,11 @@ impl House {
         KeySource::generate_file(&key_file).expect("writes");
         let keys = directory.path().join("keys.json");
         let keys = Keystore::open(&keys, &KeySource::File(key_file)).expect("opens");
+        let keys = Arc::new(keys);
         let domain = TrustDomain::parse("fleet.test").expect("valid");
         let identity = Identity::open(
             store.clone(),
-            Arc::new(keys),
+            keys.clone(),
             bus.clone(),
             ledger.clone(),
             clock.clone(),
@@ -141,6 +143,16 @@ impl House {
             store: store.clone(),
             bus,
             journal: ledger.clone(),
+            people: People::open(
+                PeopleGround {
+                    store: store.clone(),
+                    keys,
+                    clock: clock.clone(),
+                },
+                &AccountsConfig::default(),
+                std::path::Path::new(""),
+            )
+            .expect("opens"),
             clock,
             identity: identity.clone(),
             pdp: pdp.clone(),

@@ -16,6 +16,7 @@ mod house;
 mod idempotency;
 mod import;
 mod messages;
+mod passwords;
 mod policy;
 mod problems;
 mod rules;

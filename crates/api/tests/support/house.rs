@@ -37,6 +37,7 @@ use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
 use palisade_ledger::Ledger;
+use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
 use palisade_store::{ApiToken, Store};
@@ -65,6 +66,7 @@ pub struct House {
     pub store: Store,
     pub journal: Arc<FragileJournal>,
     pub identity: Arc<Identity>,
+    pub people: Arc<People>,
     pub pdp: Arc<Pdp>,
     pub ledger: Arc<Ledger>,
     pub detect: Arc<Detect>,
@@ -92,7 +94,15 @@ pub async fn house() -> House {
         fails: AtomicBool::new(false),
     });
     let shared_clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let identity = identity(&directory, &store, &bus, &journal, &shared_clock).await;
+    let keys = keys(&directory);
+    let ground = PeopleGround {
+        store: store.clone(),
+        keys: keys.clone(),
+        clock: shared_clock.clone(),
+    };
+    let people = People::open(ground, &AccountsConfig::default(), directory.path());
+    let people = people.expect("opens");
+    let identity = identity(keys, &store, &bus, &journal, &shared_clock).await;
     let pdp = Pdp::open(
         store.clone(),
         bus.clone(),
@@ -147,6 +157,7 @@ pub async fn house() -> House {
         journal: journal.clone(),
         clock: shared_clock,
         identity: identity.clone(),
+        people: people.clone(),
         pdp: pdp.clone(),
         ledger: ledger.clone(),
         detect: detect.clone(),
@@ -164,6 +175,7 @@ pub async fn house() -> House {
         store,
         journal,
         identity,
+        people,
         pdp,
         ledger,
         detect,
@@ -180,22 +192,23 @@ pub async fn house() -> House {
     house
 }
 
+fn keys(directory: &tempfile::TempDir) -> Arc<Keystore> {
+    let key_file = directory.path().join("kek");
+    KeySource::generate_file(&key_file).expect("writes");
+    let path = directory.path().join("keys.json");
+    Arc::new(Keystore::open(&path, &KeySource::File(key_file)).expect("opens"))
+}
+
 async fn identity(
-    directory: &tempfile::TempDir,
+    keys: Arc<Keystore>,
     store: &Store,
     bus: &SharedBus,
     journal: &Arc<FragileJournal>,
     clock: &Arc<dyn Clock>,
 ) -> Arc<Identity> {
-    let key_file = directory.path().join("kek");
-    KeySource::generate_file(&key_file).expect("writes");
-    let keys = Keystore::open(
-        &directory.path().join("keys.json"),
-        &KeySource::File(key_file),
-    );
     let identity = Identity::open(
         store.clone(),
-        Arc::new(keys.expect("opens")),
+        keys,
         bus.clone(),
         journal.clone(),
         clock.clone(),
@@ -241,6 +254,7 @@ impl House {
             journal: self.journal.clone(),
             clock: Arc::new(self.clock.clone()),
             identity: self.identity.clone(),
+            people: self.people.clone(),
             pdp: self.pdp.clone(),
             ledger: self.ledger.clone(),
             detect: self.detect.clone(),

@@ -31,6 +31,15 @@ pub(crate) fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
 
 /// Reads a secret: a line from the terminal without an echo, or from standard input.
 pub(crate) fn secret(prompt: &str) -> Result<String, Failure> {
+    asked(prompt).map(|line| line.trim().to_owned())
+}
+
+/// Reads a password as [`secret`] does; blanks at its ends are of it.
+pub(crate) fn password(prompt: &str) -> Result<String, Failure> {
+    asked(prompt)
+}
+
+fn asked(prompt: &str) -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return line();
@@ -54,8 +63,8 @@ fn line() -> Result<String, Failure> {
         .lock()
         .take(MAX_LINE)
         .read_line(&mut line)?;
-    let line = line.trim().to_owned();
-    match line.is_empty() {
+    let line = line.trim_end_matches(['\n', '\r']).to_owned();
+    match line.trim().is_empty() {
         true => Err(Failure::usage("nothing was entered")),
         false => Ok(line),
     }

@@ -20,6 +20,7 @@ use palisade_export::{ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayParts};
 use palisade_identity::Identity;
 use palisade_ledger::Ledger;
+use palisade_people::{People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondParts};
 use palisade_store::Store;
@@ -41,6 +42,7 @@ struct Ground {
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     identity: Arc<Identity>,
+    people: Arc<People>,
 }
 
 /// The server.
@@ -72,6 +74,12 @@ impl Ground {
         let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
         let ledger = Ledger::open(store.clone(), bus.clone()).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let people = PeopleGround {
+            store: store.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+        };
+        let people = People::open(people, &config.accounts, data.path()).context("accounts")?;
         let identity = Identity::open(
             store.clone(),
             keys,
@@ -88,6 +96,7 @@ impl Ground {
             ledger,
             clock,
             identity,
+            people,
         })
     }
 
@@ -222,6 +231,7 @@ impl House {
             journal: ground.journal(),
             clock: ground.clock.clone(),
             identity: ground.identity.clone(),
+            people: ground.people.clone(),
             pdp: pdp.clone(),
             ledger: ground.ledger.clone(),
             detect: detect.clone(),

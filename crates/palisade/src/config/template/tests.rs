@@ -90,7 +90,9 @@ fn named_tables(out: &mut String, structs: &Structs, kind: &str, path: &str) {
 fn generate() -> String {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut structs = Structs::new();
-    for name in ["palisade", "gateway", "api", "detect", "export", "respond"] {
+    for name in [
+        "palisade", "gateway", "api", "people", "detect", "export", "respond",
+    ] {
         collect(&crates.join(name).join("src"), &mut structs);
     }
     let values = Table::try_from(Config::default()).expect("TOML");

@@ -1,0 +1,110 @@
+//! How accounts are set up. Every default is safe on the open internet.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Accounts of people: what a password must be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountsConfig {
+    /// What a password must be.
+    pub passwords: PasswordRules,
+}
+
+/// What a password must be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasswordRules {
+    /// The fewest characters of a password that nothing else stands beside (at least 12).
+    pub min_length: usize,
+    /// The fewest characters of a password that a second factor stands beside (at least 8).
+    pub min_length_with_second_factor: usize,
+    /// How many of the four classes (small letters, capital letters, digits, others) a password has,
+    /// 0 to 4; 0 asks for none.
+    pub classes: u8,
+    /// From how many characters on a passphrase need not have them.
+    pub passphrase_length: usize,
+    /// How hard it must be to guess, 2 to 4: 3 withstands somebody who has the hashes for a while.
+    pub min_strength: u8,
+    /// How many passwords that an account had before may not come back (at most 24).
+    pub history: usize,
+    /// A file of passwords that are refused, one a line, plain or as SHA-1 in hexadecimal digits (what
+    /// follows a colon is passed over); relative to the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocklist: Option<PathBuf>,
+}
+
+impl Default for PasswordRules {
+    fn default() -> Self {
+        Self {
+            min_length: 15,
+            min_length_with_second_factor: 8,
+            classes: 3,
+            passphrase_length: 20,
+            min_strength: 3,
+            history: 5,
+            blocklist: None,
+        }
+    }
+}
+
+/// A number that cannot work or is not safe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("accounts.passwords.{key} is {found}: use {least} to {most}")]
+pub struct AccountsConfigError {
+    key: &'static str,
+    found: usize,
+    least: usize,
+    most: usize,
+}
+
+impl AccountsConfig {
+    /// Refuses what cannot work or is not safe.
+    ///
+    /// # Errors
+    /// Says which key and what it may be.
+    pub fn check(&self) -> Result<(), AccountsConfigError> {
+        let rules = &self.passwords;
+        for (key, found, least, most) in [
+            ("min_length", rules.min_length, 12, 64),
+            (
+                "min_length_with_second_factor",
+                rules.min_length_with_second_factor,
+                8,
+                64,
+            ),
+            ("classes", rules.classes.into(), 0, 4),
+            ("passphrase_length", rules.passphrase_length, 16, 256),
+            ("min_strength", rules.min_strength.into(), 2, 4),
+            ("history", rules.history, 0, 24),
+        ] {
+            if !(least..=most).contains(&found) {
+                return Err(AccountsConfigError {
+                    key,
+                    found,
+                    least,
+                    most,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_weaker_ones_are_not() {
+        let mut config = AccountsConfig::default();
+        assert_eq!(config.check(), Ok(()));
+        config.passwords.min_length = 6;
+        let error = config.check().expect_err("is too weak").to_string();
+        assert!(
+            error.starts_with("accounts.passwords.min_length is 6"),
+            "{error}"
+        );
+    }
+}
