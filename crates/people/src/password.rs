@@ -102,6 +102,9 @@ pub struct Context {
     pub previous: Vec<PasswordHash>,
 }
 
+/// A class of characters: its name, and what is of it.
+type Class = (&'static str, fn(char) -> bool);
+
 /// Judges passwords.
 #[derive(Debug, Clone, Default)]
 pub struct PasswordPolicy {
@@ -207,7 +210,7 @@ impl PasswordPolicy {
         if candidate.chars().count() >= self.rules.passphrase_length {
             return None;
         }
-        let classes: [(&str, fn(char) -> bool); 4] = [
+        let classes: [Class; 4] = [
             ("small letters", char::is_lowercase),
             ("capital letters", char::is_uppercase),
             ("digits", char::is_numeric),
