@@ -217,7 +217,7 @@ async fn a_revocation_that_waits_keeps_no_later_finding_from_its_quarantine() {
     found().await;
     assert_eq!(house.actions().await.len(), 2);
     house.clock.advance_millis(3_601_000);
-    until(async || house.lifecycle("cam-1").await == Lifecycle::Active).await;
+    until(async || house.in_state("quarantine", ActionState::Undone).await == 1).await;
     house.clock.advance_millis(1_000);
     found().await;
     quarantined(2).await;
@@ -233,7 +233,7 @@ async fn a_revocation_that_waits_keeps_no_later_finding_from_its_quarantine() {
         .await
         .expect("rejected");
     house.clock.advance_millis(7_201_000);
-    until(async || house.lifecycle("cam-1").await == Lifecycle::Active).await;
+    until(async || house.in_state("quarantine", ActionState::Undone).await == 2).await;
     house.clock.advance_millis(1_000);
     found().await;
     quarantined(3).await;
