@@ -1,10 +1,11 @@
 //! The HTTPS doors: one for devices (enrolment, CRLs, reports), one for people and programs (the REST
-//! API), one for operators (health, metrics). Every act is authenticated, scoped and recorded, and the
-//! OpenAPI document says all that the REST door does. This crate has no rule of its own: it asks policy,
-//! identity, the ledger and the gateway, and never reaches around them.
+//! API and the console), one for operators (health, metrics). Every act is authenticated, scoped and
+//! recorded, and the OpenAPI document says all that the REST door does. This crate has no rule of its own:
+//! it asks policy, identity, the ledger and the gateway, and never reaches around them.
 
 mod api;
 mod config;
+mod console;
 mod devices;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -58,7 +58,12 @@ mod whole;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    extract::Request,
+    middleware,
+    response::{IntoResponse, Response},
+};
 use palisade_bus::SharedBus;
 use palisade_core::{Clock, port::Journal};
 use palisade_detect::{Detect, baseline::Baselines, rules::Rules};
@@ -79,7 +84,10 @@ pub use access::{EVERYTHING, Scope, Scopes};
 pub use auth::{AuthError, Authenticator, BearerTokens, Caller};
 pub use events::KINDS as EVENT_KINDS;
 
-use crate::problem::{Problem, ProblemKind};
+use crate::{
+    console,
+    problem::{Problem, ProblemKind},
+};
 use denials::Denials;
 use routes::Routes;
 
@@ -282,15 +290,19 @@ pub fn openapi() -> String {
 pub fn router(state: PeopleState) -> Router {
     routes()
         .router(&state)
-        .fallback(no_such_resource)
+        .fallback(elsewhere)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)
         .layer(middleware::from_fn(gate::guard))
 }
 
-async fn no_such_resource() -> Problem {
+/// What is no route is the console's, or nothing.
+async fn elsewhere(request: Request) -> Response {
+    if let Some(answer) = console::answer(&request) {
+        return answer;
+    }
     let detail = format!("there is nothing at this path; {DOCUMENT_PATH} says what there is");
-    Problem::new(ProblemKind::NotFound, detail)
+    Problem::new(ProblemKind::NotFound, detail).into_response()
 }
 
 async fn no_such_method() -> Problem {

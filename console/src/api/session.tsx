@@ -1,0 +1,122 @@
+// Who is signed in, and how: by account (a cookie that no script can read) or by an API token (in memory).
+import { useQueryClient } from "@tanstack/react-query";
+import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
+
+import { ApiError, ask, get, setToken, whenSignedOut, type Schemas } from "./client";
+
+export interface Me {
+  name: string;
+  kind: "account" | "token";
+  roles: readonly string[];
+  scopes: readonly string[];
+  expires_at: string | null;
+}
+
+interface Session {
+  /** `undefined` while it is not known yet, `null` when nobody is signed in. */
+  me: Me | null | undefined;
+  /** Why the sign-in page is shown, where there is a reason. */
+  notice: string | null;
+  withToken(token: string): Promise<void>;
+  withAccount(account: string, password: string, code: string): Promise<void>;
+  signOut(): Promise<void>;
+}
+
+const Context = createContext<Session | null>(null);
+const SESSION = "/api/v1/session";
+
+export function useSession(): Session {
+  const session = useContext(Context);
+  if (!session) throw new Error("there is no session here");
+  return session;
+}
+
+/** Who is signed in; only for what is shown to somebody who is. */
+export function useMe(): Me {
+  const { me } = useSession();
+  if (!me) throw new Error("nobody is signed in");
+  return me;
+}
+
+export type Scope = Schemas["ScopeName"];
+
+/** Whether the caller has a scope. The server decides; this only spares a button that would be refused. */
+export function useMay(): (scope: Scope) => boolean {
+  const { scopes } = useMe();
+  return useCallback((scope) => scopes.includes("*") || scopes.includes(scope), [scopes]);
+}
+
+async function readSession(): Promise<Me> {
+  const response = await ask("GET", SESSION);
+  const found = (await response.json()) as Partial<Me>;
+  return {
+    name: found.name ?? "",
+    kind: found.kind ?? "account",
+    roles: found.roles ?? [],
+    scopes: found.scopes ?? [],
+    expires_at: found.expires_at ?? null,
+  };
+}
+
+export function SessionProvider({ children }: { children: ReactNode }) {
+  const [me, setMe] = useState<Me | null | undefined>(undefined);
+  const [notice, setNotice] = useState<string | null>(null);
+  const queries = useQueryClient();
+
+  const forget = useCallback(
+    (why: string | null) => {
+      setToken(null);
+      setMe(null);
+      setNotice(why);
+      queries.clear();
+    },
+    [queries],
+  );
+
+  useEffect(() => {
+    whenSignedOut(() => forget("Your session has ended. Sign in again to go on where you were."));
+    let isHere = true;
+    readSession()
+      .then((found) => isHere && setMe(found))
+      // Nobody is signed in, or the server cannot say: the sign-in page says what to do.
+      .catch((error: unknown) => {
+        if (!isHere) return;
+        setMe(null);
+        if (error instanceof ApiError && error.isAway) setNotice("The server does not answer. Is it running?");
+      });
+    return () => {
+      isHere = false;
+    };
+  }, [forget]);
+
+  const session = useMemo<Session>(
+    () => ({
+      me,
+      notice,
+      async withToken(secret) {
+        setToken(secret);
+        try {
+          const found = await get("/api/v1/whoami");
+          setNotice(null);
+          setMe({ name: found.name, kind: "token", roles: [], scopes: found.scopes, expires_at: found.expires_at ?? null });
+        } catch (error) {
+          setToken(null);
+          throw error;
+        }
+      },
+      async withAccount(account, password, code) {
+        setToken(null);
+        const body = JSON.stringify({ account, password, ...(code ? { code } : {}) });
+        await ask("POST", SESSION, { body, headers: { "Content-Type": "application/json" } }, 30_000);
+        setMe(await readSession());
+        setNotice(null);
+      },
+      async signOut() {
+        if (me?.kind === "account") await ask("DELETE", SESSION).catch(() => undefined);
+        forget("You are signed out.");
+      },
+    }),
+    [me, notice, forget],
+  );
+  return <Context value={session}>{children}</Context>;
+}

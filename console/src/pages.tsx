@@ -1,0 +1,24 @@
+// The table of pages: a page is a folder and a line here.
+import { lazy, type ComponentType, type LazyExoticComponent } from "react";
+
+import type { Scope } from "./api/session";
+import { Icon, type IconName } from "./parts/icon";
+
+export interface Page {
+  /** The first part of its path; empty for the first page. */
+  path: string;
+  name: string;
+  icon: IconName;
+  /** Without these scopes the page has nothing to show. */
+  needs: readonly Scope[];
+  View: LazyExoticComponent<ComponentType>;
+}
+
+export const pages: readonly Page[] = [
+  { path: "", name: "Overview", icon: "overview", needs: ["status:read"], View: lazy(() => import("./pages/overview/overview")) },
+  { path: "devices", name: "Devices", icon: "devices", needs: ["devices:read"], View: lazy(() => import("./pages/devices/devices")) },
+];
+
+export function PageIcon({ page }: { page: Page }) {
+  return <Icon name={page.icon} />;
+}

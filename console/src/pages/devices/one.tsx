@@ -1,0 +1,94 @@
+import { useQuery } from "@tanstack/react-query";
+import { Tab, TabList, TabPanel, Tabs } from "react-aria-components";
+
+import { get } from "../../api/client";
+import { useMay } from "../../api/session";
+import type { Device } from "../../api/types";
+import { Age, Loaded } from "../../parts/states";
+import { LifecycleTag, Trust } from "../../parts/tags";
+import { Ago } from "../../parts/time";
+import { Link, usePlace } from "../../router";
+import { Access } from "./access";
+import { DeviceActs } from "./acts";
+import { Certificates } from "./certificates";
+import { Labels } from "./list";
+import { Now } from "./now";
+import { Timeline } from "./timeline";
+
+const TABS = ["now", "timeline", "certificates", "access"] as const;
+
+export function OneDevice({ id }: { id: string }) {
+  const { query: place, change } = usePlace();
+  const may = useMay();
+  const device = useQuery({
+    queryKey: ["device", id],
+    queryFn: ({ signal }) => get("/api/v1/devices/{id}", { at: { id }, signal }),
+    refetchInterval: 5_000,
+  });
+  const tab = TABS.find((tab) => tab === place.get("tab")) ?? "now";
+  return (
+    <>
+      <p className="crumb">
+        <Link href="/devices">Devices</Link>
+      </p>
+      <header className="head">
+        <div className="head-title">
+          <h1>{id}</h1>
+          {device.data && <LifecycleTag of={device.data.posture.lifecycle} />}
+          <Age query={device} />
+        </div>
+        {device.data && may("devices:write") && <DeviceActs device={device.data} />}
+      </header>
+      <Loaded query={device} what="Reading the device">
+        {(found) => (
+          <>
+            <Facts device={found} />
+            <Tabs selectedKey={tab} onSelectionChange={(tab) => change({ tab: tab === "now" ? "" : String(tab) })}>
+              <TabList aria-label="Of this device" className="tab-list">
+                <Tab id="now">Now</Tab>
+                {may("events:read") && <Tab id="timeline">Timeline</Tab>}
+                <Tab id="certificates">Certificates</Tab>
+                {may("policy:read") && <Tab id="access">Access</Tab>}
+              </TabList>
+              <TabPanel id="now">
+                <Now device={found} />
+              </TabPanel>
+              <TabPanel id="timeline">
+                <Timeline id={id} />
+              </TabPanel>
+              <TabPanel id="certificates">
+                <Certificates id={id} />
+              </TabPanel>
+              <TabPanel id="access">
+                <Access device={found} />
+              </TabPanel>
+            </Tabs>
+          </>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+function Facts({ device }: { device: Device }) {
+  const facts = [
+    ["Trust", <Trust key="trust" score={device.posture.trust} />],
+    ["Product", <Link key="product" href={`/devices?product=${encodeURIComponent(device.product)}`}>{device.product}</Link>],
+    ["Segment", <Link key="segment" href={`/devices?segment=${encodeURIComponent(device.posture.segment)}`}>{device.posture.segment}</Link>],
+    ["Last seen", device.last_seen_at ? <Ago key="seen" at={device.last_seen_at} /> : "never"],
+    ["Known", <Ago key="known" at={device.registered_at} />],
+    ["Labels", Object.keys(device.labels).length > 0 ? <Labels key="labels" of={device.labels} /> : null],
+  ] as const;
+  return (
+    <dl className="device-facts">
+      {facts.map(([name, value]) =>
+        value === null ? null : (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ),
+      )}
+    </dl>
+  );
+}
