@@ -17,6 +17,8 @@ export interface Page {
 export const pages: readonly Page[] = [
   { path: "", name: "Overview", icon: "overview", needs: ["status:read"], View: lazy(() => import("./pages/overview/overview")) },
   { path: "devices", name: "Devices", icon: "devices", needs: ["devices:read"], View: lazy(() => import("./pages/devices/devices")) },
+  { path: "cases", name: "Cases", icon: "cases", needs: ["respond:read"], View: lazy(() => import("./pages/cases/cases")) },
+  { path: "activity", name: "Activity", icon: "activity", needs: ["events:read"], View: lazy(() => import("./pages/activity/activity")) },
 ];
 
 export function PageIcon({ page }: { page: Page }) {

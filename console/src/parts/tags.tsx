@@ -1,5 +1,6 @@
 // Small words with a meaning: each says it in text, and in colour besides.
-import type { Lifecycle, Severity } from "../api/types";
+import type { CaseState, Lifecycle, Severity } from "../api/types";
+import { deviceHref, Link } from "../router";
 
 export type Tone = "good" | "warn" | "bad" | "info" | "plain";
 
@@ -24,7 +25,7 @@ export function LifecycleTag({ of }: { of: Lifecycle }) {
   return <Tag tone={tone}>{word}</Tag>;
 }
 
-const SEVERITIES: Record<Severity, { word: string; tone: Tone }> = {
+export const SEVERITIES: Record<Severity, { word: string; tone: Tone }> = {
   informational: { word: "Info", tone: "plain" },
   low: { word: "Low", tone: "info" },
   medium: { word: "Medium", tone: "warn" },
@@ -63,4 +64,22 @@ export function count(value: number): string {
 /** `1 device`, `2 devices`. */
 export function many(value: number, noun: string, plural = `${noun}s`): string {
   return `${count(value)} ${value === 1 ? noun : plural}`;
+}
+
+export const CASE_STATES: Record<CaseState, { word: string; tone: Tone }> = {
+  open: { word: "Open", tone: "bad" },
+  investigating: { word: "Investigating", tone: "info" },
+  contained: { word: "Contained", tone: "warn" },
+  closed: { word: "Closed", tone: "plain" },
+};
+
+export function CaseTag({ of }: { of: CaseState }) {
+  const { word, tone } = CASE_STATES[of];
+  return <Tag tone={tone}>{word}</Tag>;
+}
+
+/** What something is about: a link where it has a page. */
+export function Subject({ name }: { name: string }) {
+  const [kind, id] = name.split("/", 2);
+  return kind === "device" && id ? <Link href={deviceHref(id)}>{id}</Link> : <>{name}</>;
 }

@@ -30,7 +30,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     connect-src 'self'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'none'";
 const PERMISSIONS_POLICY: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), \
-    serial=(), bluetooth=(), display-capture=(), publickey-credentials-get=(self), \
+    serial=(), display-capture=(), publickey-credentials-get=(self), \
     publickey-credentials-create=(self)";
 
 /// The file or page that a request asks for; `None` where it asks for neither.

@@ -52,9 +52,11 @@ export default function Overview() {
             {found.devices.total === 0 && <FirstSteps />}
             <div className="panels">
               <FleetPanel devices={found.devices} />
-              {may("respond:read") && <CasesPanel response={response} />}
-              {may("respond:read") && <WaitingPanel />}
-              <TrafficPanel status={found} at={status.dataUpdatedAt} />
+              <div className="stack">
+                {may("respond:read") && <CasesPanel response={response} />}
+                {may("respond:read") && <WaitingPanel />}
+                <TrafficPanel status={found} at={status.dataUpdatedAt} />
+              </div>
               {may("events:read") && <LatestPanel />}
               <ServerPanel status={found} response={response.data} />
             </div>

@@ -31,13 +31,13 @@ export function TrafficPanel({ status, at }: { status: Status; at: number }) {
     <section className="panel" aria-labelledby="traffic">
       <div className="panel-head">
         <h2 id="traffic">Traffic now</h2>
-        <span className="quiet">{rates ? "over the last reading" : "rates with the next reading"}</span>
+        <span className="quiet">{rates ? "messages, over the last reading" : "rates with the next reading"}</span>
       </div>
       <dl className="figures">
         <Figure name="connected" value={count(gateway.connected)} />
-        <Figure name="messages in / s" value={rate(rates?.in)} />
-        <Figure name="messages out / s" value={rate(rates?.out)} />
-        <Figure name="denied / s" value={rate(rates?.denied)} isOdd={(rates?.denied ?? 0) > 0} />
+        <Figure name="in per second" value={rate(rates?.in)} />
+        <Figure name="out per second" value={rate(rates?.out)} />
+        <Figure name="denied per second" value={rate(rates?.denied)} isOdd={(rates?.denied ?? 0) > 0} />
       </dl>
       <p className="quiet">
         {count(pdp.decisions)} decisions since the start, {count(pdp.denied)} of them denials; {count(gateway.sessions)}{" "}

@@ -1,0 +1,133 @@
+import { get } from "../../api/client";
+import type { Case, CaseState, Severity } from "../../api/types";
+import { Choice } from "../../parts/fields";
+import { Pager, useParts } from "../../parts/pager";
+import { Age, Empty, Loaded } from "../../parts/states";
+import { CASE_STATES, CaseTag, SEVERITIES, SeverityTag, Subject } from "../../parts/tags";
+import { Ago } from "../../parts/time";
+import { caseHref, Link, usePlace } from "../../router";
+import { WaitingPanel } from "../overview/work";
+
+const STATES = Object.keys(CASE_STATES) as CaseState[];
+const SEVERITY_NAMES = Object.keys(SEVERITIES) as Severity[];
+
+export function CaseList() {
+  const { query: place, change } = usePlace();
+  const state = place.get("state") ?? "";
+  const severity = (place.get("severity") ?? "") as Severity | "";
+  const parts = useParts("cases", { state, severity }, (after, signal) =>
+    get("/api/v1/cases", {
+      query: {
+        // Closed cases are history: they are shown to whom asks for them.
+        ...(state === "" ? { open: true } : state === "all" ? {} : { state: state as CaseState }),
+        ...(severity ? { severity } : {}),
+        ...(after ? { after } : {}),
+        limit: 50,
+      },
+      signal,
+    }),
+  );
+  return (
+    <>
+      <header className="head">
+        <div className="head-title">
+          <h1>Cases</h1>
+          <Age query={parts.query} />
+        </div>
+      </header>
+      <div className="waiting-first">
+        <WaitingPanel />
+      </div>
+      <search className="filters">
+        <Choice
+          label="State"
+          value={state}
+          onChange={(state) => change({ state })}
+          options={[
+            { value: "", word: "Not closed" },
+            ...STATES.map((state) => ({ value: state as string, word: CASE_STATES[state].word })),
+            { value: "all", word: "All" },
+          ]}
+        />
+        <Choice
+          label="Severity"
+          value={severity}
+          onChange={(severity) => change({ severity })}
+          options={[
+            { value: "", word: "Any" },
+            ...SEVERITY_NAMES.map((severity) => ({ value: severity, word: `${SEVERITIES[severity].word} and above` })),
+          ]}
+        />
+      </search>
+      <Loaded query={parts.query} what="Reading cases">
+        {(page) =>
+          page.items.length === 0 ? (
+            <Empty title={state || severity ? "No case is like that" : "No case is open"}>
+              {state || severity ? (
+                <p>
+                  <Link href="/cases">Show all that are not closed</Link>, or <Link href="/cases?state=all">all</Link>.
+                </p>
+              ) : (
+                <p>
+                  Findings of rules and baselines open cases by themselves. <code>palisade drill</code> makes one on purpose,
+                  to see that detection works. <Link href="/cases?state=all">Show closed cases</Link>.
+                </p>
+              )}
+            </Empty>
+          ) : (
+            <>
+              <CaseTable cases={page.items} />
+              <Pager parts={parts} />
+            </>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
+
+function CaseTable({ cases }: { cases: readonly Case[] }) {
+  return (
+    <div className="table-frame">
+      <table className="cards">
+        <caption className="hidden">Cases</caption>
+        <thead>
+          <tr>
+            <th scope="col">Case</th>
+            <th scope="col">Severity</th>
+            <th scope="col">State</th>
+            <th scope="col">About</th>
+            <th scope="col">Owner</th>
+            <th scope="col">Opened</th>
+            <th scope="col">Changed</th>
+          </tr>
+        </thead>
+        <tbody>
+          {cases.map((each) => (
+            <tr key={each.id}>
+              <th scope="row">
+                <Link href={caseHref(each.id)}>{each.title}</Link>
+              </th>
+              <td>
+                <SeverityTag of={each.severity} />
+              </td>
+              <td>
+                <CaseTag of={each.state} />
+              </td>
+              <td>
+                <Subject name={each.subject} />
+              </td>
+              <td data-name="Owner">{each.owner ?? "–"}</td>
+              <td data-name="Opened">
+                <Ago at={each.opened_at} />
+              </td>
+              <td data-name="Changed">
+                <Ago at={each.updated_at} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
