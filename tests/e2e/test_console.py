@@ -9,7 +9,9 @@ import ssl
 
 import pytest
 
-from palisade import HOST, Palisade, run
+import mosquitto
+from fleet import Fleet
+from palisade import HOST, Palisade, run, wait_for
 
 SCRIPT = pathlib.Path(__file__).with_name("console.cjs")
 # Screenshots of the last run; git ignores them.
@@ -20,11 +22,31 @@ FIRST_LOAD = 180_000
 pytestmark = pytest.mark.skipif(not CHROMIUM or not shutil.which("node"), reason="chromium or node is not installed")
 
 
+# What a device may call itself, and what would happen if a page believed it.
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server of the console's own: it shows all that there is, which other tests would make a lot of."""
-    with Palisade(tmp_path_factory.mktemp("console")).running() as server:
+    """A server of the console's own: it shows all that there is, which other tests would make a lot of. What it
+    would do by itself waits for a person."""
+    with Palisade(tmp_path_factory.mktemp("console"), RESPOND__MAX_MODE="approve").running() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def fleet(server):
+    return Fleet(server)
+
+
+@pytest.fixture(scope="module")
+def case(server, fleet):
+    """The case of a device that asks for what is not its own; its containment waits for a person."""
+    device = fleet.device()
+    for number in range(30):
+        mosquitto.publish(server, device, f"devices/other-{number}/{HOSTILE}", "x", "-q", "0", check=False)
+    found = wait_for(lambda: server.get("/actions?state=waiting")["items"], "an action waits", 30)
+    return found[0]["case"]
 
 
 def person(server, scenario, **task):
@@ -49,11 +71,48 @@ def fetch(server, path, method="GET", **headers):
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
 
 
-def test_every_place_is_for_everybody_light_and_dark_wide_and_narrow(server):
-    seen = person(server, "places", places={"overview": "/"})
-    assert {place: found for place, found in seen["found"].items() if found["violations"] or found["overflow"]} == {}
+def test_a_device_is_found_and_quarantined_by_keyboard_and_its_session_is_seen_to_close(server, fleet):
+    device = fleet.device()
+    with mosquitto.Subscriber(server, device, f"devices/{device.name}/x", options=["-k", "60"]) as session:
+        seen = person(server, "quarantine", device=device.name)
+        wait_for(session.has_lost, "the session is closed", 5)
+    assert seen["closed"] < 5_000
+    acts = [event for event in server.events(kind="administrative", principal=f"device/{device.name}")]
+    done = {event["act"]: event["reason"] for event in acts}
+    assert done["device.quarantine"] == "speaks for other devices" and "device.release" in done, acts
+    assert server.get(f"/devices/{device.name}")["posture"]["lifecycle"] == "active"
+
+
+def test_every_place_is_for_everybody_light_and_dark_wide_and_narrow(server, fleet, case):
+    device = fleet.register(labels={"site": HOSTILE, "floor": "3"})
+    scanner = server.get(f"/cases/{case}")["subject"].removeprefix("device/")
+    with mosquitto.Subscriber(server, fleet.device(), "fleet/x").ready():
+        seen = person(server, "places", places={
+            "overview": "/", "devices": "/devices", "no-devices": "/devices?search=nobody",
+            "device-registered": f"/devices/{device}", "device": f"/devices/{scanner}",
+            "device-timeline": f"/devices/{scanner}?tab=timeline", "device-certificates": f"/devices/{scanner}?tab=certificates",
+            "device-access": f"/devices/{scanner}?tab=access", "no-device": "/devices/nobody", "cases": "/cases",
+            "case": f"/cases/{case}", "activity": "/activity", "activity-search": "/activity?tab=search",
+            "activity-ledger": "/activity?tab=ledger", "nowhere": "/nowhere"})
+    bad = {place: found for place, found in seen["found"].items() if found["violations"] or found["overflow"]}
+    assert not bad, json.dumps(bad, indent=1)
     assert seen["stored"][:3] == [0, 0, ""], "the token is kept where it outlives the page"
     assert server.token not in seen["stored"][3]
+
+
+def test_a_waiting_action_is_approved_and_the_case_is_judged_and_closed(server, case):
+    person(server, "case")
+    found = server.get(f"/cases/{case}")
+    assert (found["state"], found["verdict"]) == ("closed", "true_positive"), found
+
+
+def test_a_token_that_is_none_is_refused_in_words(server):
+    says = person(server, "refused")["says"]
+    assert "Sign in again" in says, says
+
+
+def test_a_server_that_is_away_is_said_to_be_away_and_found_again(server):
+    person(server, "away", process=server.process.pid)
 
 
 def test_the_page_is_small_strict_and_kept_by_the_browser(server):

@@ -99,6 +99,8 @@ export function sayEvent(event: AnyEvent): string {
       const life = moved ? `${lifecycle(event["lifecycle_before"])} to ${lifecycle(event["lifecycle"])}` : "";
       const trust = event["trust"] !== event["trust_before"] ? `trust ${text(event["trust_before"])} to ${text(event["trust"])}` : "";
       const reason = text(event["reason"]);
+      // The reason of a change of trust says the numbers itself.
+      if (reason.startsWith("trust ")) return [life, reason].filter(Boolean).join(", ");
       return [life, trust].filter(Boolean).join(", ") + (reason ? `: ${reason}` : "");
     }
     case "agent_report":

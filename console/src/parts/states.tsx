@@ -44,7 +44,7 @@ function advice(error: unknown): string {
   }
 }
 
-function sentence(text: string): string {
+export function sentence(text: string): string {
   const first = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { get, send, type Schemas } from "../../api/client";
 import { useMay } from "../../api/session";
 import { Act } from "../../parts/act";
-import { Empty, Loaded } from "../../parts/states";
+import { Empty, Loaded, sentence } from "../../parts/states";
 import { Subject, Tag, type Tone } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 
@@ -61,7 +61,7 @@ function OneAction({ of }: { of: Action }) {
           <strong>{of.action}</strong> <Subject name={of.target} /> <Tag tone={tone}>{word}</Tag>
         </p>
         <p className="quiet">
-          {of.why || of.reason} Ordered {of.ordered_by ? `by ${of.ordered_by}` : of.playbook ? `by the playbook ${of.playbook}` : ""}{" "}
+          {sentence(of.why || of.reason)} Ordered {of.ordered_by ? `by ${of.ordered_by}` : of.playbook ? `by the playbook ${of.playbook}` : ""}{" "}
           <Ago at={of.ordered_at} />
           {of.until && (of.state === "done" || of.state === "running") ? (
             <>

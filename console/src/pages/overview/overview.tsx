@@ -51,11 +51,13 @@ export default function Overview() {
             <Verdict status={found} response={response.data} />
             {found.devices.total === 0 && <FirstSteps />}
             <div className="panels">
-              <FleetPanel devices={found.devices} />
+              <div className="stack">
+                <FleetPanel devices={found.devices} />
+                <TrafficPanel status={found} at={status.dataUpdatedAt} />
+              </div>
               <div className="stack">
                 {may("respond:read") && <CasesPanel response={response} />}
                 {may("respond:read") && <WaitingPanel />}
-                <TrafficPanel status={found} at={status.dataUpdatedAt} />
               </div>
               {may("events:read") && <LatestPanel />}
               <ServerPanel status={found} response={response.data} />

@@ -1,7 +1,7 @@
 import { useRef } from "react";
 
 import type { Schemas } from "../../api/client";
-import { count } from "../../parts/tags";
+import { count, many } from "../../parts/tags";
 
 type Status = Schemas["Status"];
 
@@ -35,13 +35,13 @@ export function TrafficPanel({ status, at }: { status: Status; at: number }) {
       </div>
       <dl className="figures">
         <Figure name="connected" value={count(gateway.connected)} />
-        <Figure name="in per second" value={rate(rates?.in)} />
-        <Figure name="out per second" value={rate(rates?.out)} />
-        <Figure name="denied per second" value={rate(rates?.denied)} isOdd={(rates?.denied ?? 0) > 0} />
+        <Figure name="in / s" value={rate(rates?.in)} />
+        <Figure name="out / s" value={rate(rates?.out)} />
+        <Figure name="denied / s" value={rate(rates?.denied)} isOdd={(rates?.denied ?? 0) > 0} />
       </dl>
       <p className="quiet">
-        {count(pdp.decisions)} decisions since the start, {count(pdp.denied)} of them denials; {count(gateway.sessions)}{" "}
-        sessions are kept.
+        {count(pdp.decisions)} decisions since the start, {count(pdp.denied)} of them denials; {many(gateway.sessions, "session")}{" "}
+        kept.
       </p>
     </section>
   );
