@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use palisade_core::{DeviceId, Mode, Network, ProductId, SegmentId, Severity, TopicPattern};
 use serde::{Deserialize, Serialize};
 
+use crate::effect::check_email;
+
 /// Response: playbooks, guard rails, and where notifications go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,6 +49,10 @@ pub struct RespondConfig {
     /// of these and never an address.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub webhooks: BTreeMap<String, WebhookConfig>,
+    /// Where `email` may send to, by name (`[respond.emails.<name>]`): `server`, `port`, `tls`, `from`, `to`,
+    /// `username`, `password_file`, `ca`, `timeout_s`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub emails: BTreeMap<String, EmailConfig>,
 }
 
 /// What response never touches.
@@ -112,6 +118,54 @@ pub struct WebhookConfig {
     pub ca: Option<PathBuf>,
 }
 
+/// People to tell by e-mail, and the server that takes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailConfig {
+    /// The name or address of the server that takes mail; its certificate has to be of this name.
+    pub server: String,
+    /// Its port; 587 where absent, 465 with `tls = "implicit"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `starttls`, `implicit`, or `insecure_loopback`: without TLS, to a server on this machine only.
+    #[serde(default)]
+    pub tls: EmailTls,
+    /// From whom it is (`Palisade <palisade@example.org>`).
+    pub from: String,
+    /// To whom it goes, 20 at most.
+    pub to: Vec<String>,
+    /// Who we are to the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// A file that holds the password, and that nobody else can read. Relative to the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// A file with the root certificates to trust, in PEM; those of the system where absent. Relative to
+    /// the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// How long one delivery may take, in seconds, 1 to 50.
+    #[serde(default = "email_timeout_s")]
+    pub timeout_s: u64,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailTls {
+    /// TLS begins after a greeting; a server that does not offer it gets no mail.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+    /// None; to this machine only.
+    InsecureLoopback,
+}
+
+fn email_timeout_s() -> u64 {
+    30
+}
+
 impl Default for RespondConfig {
     fn default() -> Self {
         Self {
@@ -130,6 +184,7 @@ impl Default for RespondConfig {
             caps: Caps::default(),
             grant_sets: BTreeMap::new(),
             webhooks: BTreeMap::new(),
+            emails: BTreeMap::new(),
         }
     }
 }
@@ -163,6 +218,10 @@ impl RespondConfig {
             place(&mut webhook.bearer_file);
             place(&mut webhook.ca);
         }
+        for email in self.emails.values_mut() {
+            place(&mut email.password_file);
+            place(&mut email.ca);
+        }
         self
     }
 
@@ -180,6 +239,9 @@ impl RespondConfig {
         for (name, webhook) in &self.webhooks {
             let key = format!("respond.webhooks.{name}");
             webhook.check().map_err(|why| format!("{key}{why}"))?;
+        }
+        for (name, email) in &self.emails {
+            check_email(email).map_err(|why| format!("respond.emails.{name}.{why}"))?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What response can do by itself: lower trust, and tell people and programs.
 
+mod destination;
+mod email;
 mod message;
 mod trust;
 mod webhook;
@@ -8,23 +10,44 @@ use std::sync::Arc;
 
 use palisade_core::port::{EffectError, Effector, Parameters};
 
+pub use destination::DestinationError;
+pub(crate) use email::{Mailboxes, check as check_email};
 pub use trust::LoweredTrust;
-pub use webhook::WebhookError;
 pub(crate) use webhook::Webhooks;
 
+use email::Email;
 use trust::LowerTrust;
 use webhook::{Notify, Ticket};
 
-/// The actions of this crate. Without webhooks (to check a playbook away from a server) any destination is
+/// Where notifications go.
+#[derive(Debug, Clone)]
+pub(crate) struct Destinations {
+    pub(crate) webhooks: Arc<Webhooks>,
+    pub(crate) mailboxes: Arc<Mailboxes>,
+}
+
+impl Destinations {
+    /// Whether an action has a destination of this name.
+    pub(crate) fn has(&self, action: &str, name: &str) -> bool {
+        match action {
+            email::ACTION => self.mailboxes.has(name),
+            _ => self.webhooks.has(name),
+        }
+    }
+}
+
+/// The actions of this crate. Without destinations (to check a playbook away from a server) any destination is
 /// taken for one that there is.
 pub(crate) fn effectors(
     lowered: &Arc<LoweredTrust>,
-    webhooks: Option<&Arc<Webhooks>>,
+    destinations: Option<&Destinations>,
 ) -> Vec<Arc<dyn Effector>> {
+    let webhooks = destinations.map(|to| to.webhooks.clone());
     vec![
         Arc::new(LowerTrust(lowered.clone())),
-        Arc::new(Notify(webhooks.cloned())),
-        Arc::new(Ticket(webhooks.cloned())),
+        Arc::new(Notify(webhooks.clone())),
+        Arc::new(Ticket(webhooks)),
+        Arc::new(Email(destinations.map(|to| to.mailboxes.clone()))),
     ]
 }
 

@@ -36,7 +36,7 @@ pub use people::Hand;
 use crate::{
     LoweredTrust, RespondConfig, RespondError,
     action::{self, ActionEvent},
-    effect::{self, Webhooks},
+    effect::{self, Destinations, Mailboxes, Webhooks},
     playbook::Book,
     switch::{KillSwitch, Switch},
 };
@@ -80,7 +80,7 @@ pub struct Respond {
     clock: Arc<dyn Clock>,
     config: RespondConfig,
     effectors: HashMap<&'static str, Arc<dyn Effector>>,
-    webhooks: Arc<Webhooks>,
+    destinations: Destinations,
     book: Book,
     switch: KillSwitch,
     /// Held by whoever changes a case or orders an action: what is counted must not change meanwhile.
@@ -145,8 +145,11 @@ impl Respond {
     /// When the store cannot be read, a playbook is not valid, or a webhook cannot be used.
     pub async fn open(parts: RespondParts) -> Result<Arc<Self>, RespondError> {
         let webhooks = Webhooks::open(&parts.config.webhooks, parts.clock.clone())?;
-        let webhooks = Arc::new(webhooks);
-        let own = effect::effectors(&parts.lowered, Some(&webhooks));
+        let destinations = Destinations {
+            webhooks: Arc::new(webhooks),
+            mailboxes: Arc::new(Mailboxes::open(&parts.config.emails)?),
+        };
+        let own = effect::effectors(&parts.lowered, Some(&destinations));
         let all = parts.effectors.into_iter().chain(own);
         let effectors: HashMap<_, _> = all.map(|one| (one.name(), one)).collect();
         let by_name = effectors.iter().map(|(name, one)| (*name, one.clone()));
@@ -161,7 +164,7 @@ impl Respond {
             clock: parts.clock,
             config: parts.config,
             effectors,
-            webhooks,
+            destinations,
             book,
             switch,
             desk: tokio::sync::Mutex::default(),

@@ -5,7 +5,7 @@ use palisade_core::{ActionId, CaseId, port::JournalError};
 use palisade_store::StoreError;
 
 use crate::{
-    action::ActionStepError, case::CaseStepError, effect::WebhookError, playbook::BookError,
+    action::ActionStepError, case::CaseStepError, effect::DestinationError, playbook::BookError,
 };
 
 /// Why response could not start or go on.
@@ -23,9 +23,9 @@ pub enum RespondError {
     /// A playbook is not valid.
     #[error(transparent)]
     Book(#[from] BookError),
-    /// A webhook cannot be used.
+    /// A destination of notifications cannot be used.
     #[error(transparent)]
-    Webhook(#[from] WebhookError),
+    Destination(#[from] DestinationError),
 }
 
 /// Why what a person asked was not done.

@@ -17,8 +17,8 @@ mod switch;
 
 pub use action::{ActionStepError, name as state_name};
 pub use case::CaseStepError;
-pub use config::{Caps, NeverTouch, RespondConfig, WebhookConfig};
-pub use effect::{LoweredTrust, WebhookError, detached as detached_effectors};
+pub use config::{Caps, EmailConfig, EmailTls, NeverTouch, RespondConfig, WebhookConfig};
+pub use effect::{DestinationError, LoweredTrust, detached as detached_effectors};
 pub use engine::{ActionInfo, CaseFile, Hand, Happened, Respond, RespondParts, RespondStats};
 pub use error::{DeskError, RespondError};
 pub use playbook::{

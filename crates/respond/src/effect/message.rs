@@ -18,6 +18,51 @@ pub(super) fn notification(order: &Order) -> Value {
     })
 }
 
+/// The longest subject of an e-mail, in characters.
+const MAX_SUBJECT: usize = 120;
+
+/// The subject of an e-mail: one line, whatever the title is.
+pub(super) fn subject(order: &Order) -> String {
+    let text = fill_text("[{severity}] {target}: {title}", order);
+    one_line(&text).chars().take(MAX_SUBJECT).collect()
+}
+
+/// The text of an e-mail. Each value is one line of it, so that none can pass for another.
+pub(super) fn letter(order: &Order) -> String {
+    const LINES: [(&str, &str); 13] = [
+        ("severity", "{severity}"),
+        ("title", "{title}"),
+        ("target", "{target}"),
+        ("subject", "{subject}"),
+        ("source", "{source}"),
+        ("detector", "{finding.detector.type}/{finding.detector.id}"),
+        ("detail", "{finding.detail}"),
+        (
+            "seen",
+            "{finding.count} times, {finding.first_seen} to {finding.last_seen}",
+        ),
+        ("confidence", "{finding.confidence}"),
+        ("playbook", "{playbook}"),
+        ("because", "{reason}"),
+        ("case", "{case}"),
+        ("look", "palisade case show {case}"),
+    ];
+    let mut text = String::new();
+    for (name, value) in LINES {
+        let value = one_line(&fill_text(value, order));
+        // A place that the order has no value for, as one by hand has no finding.
+        if !value.is_empty() && !value.contains("{finding.") {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+    }
+    text
+}
+
+fn one_line(text: &str) -> String {
+    let is_break = |one: char| one.is_control() || matches!(one, '\u{2028}' | '\u{2029}');
+    text.replace(is_break, " ").trim().to_owned()
+}
+
 /// A template with its places filled: `{title}`, `{severity}`, `{finding.detail}` and whatever else the
 /// context has, in the texts of the template. What is filled in stays text: it cannot add members.
 pub(super) fn fill(template: &Value, order: &Order) -> Value {

@@ -4,10 +4,7 @@
 //! secret; the receiver refuses what is old. `Palisade-Delivery` is the action's name and the same each time
 //! that a delivery is tried again.
 
-use std::{
-    collections::BTreeMap, fmt, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 use palisade_core::{
@@ -20,7 +17,10 @@ use ureq::{
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-use super::{message, only, wrong};
+use super::{
+    destination::{DestinationError, read_own, roots},
+    message, only, wrong,
+};
 use crate::WebhookConfig;
 
 /// The longest that one delivery takes, from the connection to the end of the answer.
@@ -29,37 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_BODY: usize = 256 * 1024;
 const MIN_SECRET: usize = 16;
 const MAX_SECRET: usize = 4_096;
-/// Where systems keep the roots that they trust.
-const SYSTEM_ROOTS: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
-
-/// Why a destination cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum WebhookError {
-    /// A file cannot be read.
-    #[error("respond.webhooks.{name}: {path}: {source}")]
-    File {
-        /// Of which destination.
-        name: String,
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A secret or a root is not what it should be.
-    #[error("respond.webhooks.{name}: {why}")]
-    Value {
-        /// Of which destination.
-        name: String,
-        /// What is wrong, and what would be right.
-        why: String,
-    },
-}
-
 /// The destinations, by name.
 pub(crate) struct Webhooks {
     by_name: BTreeMap<String, Destination>,
@@ -78,7 +47,7 @@ impl Webhooks {
     pub(crate) fn open(
         configured: &BTreeMap<String, WebhookConfig>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, WebhookError> {
+    ) -> Result<Self, DestinationError> {
         let mut by_name = BTreeMap::new();
         for (name, webhook) in configured {
             by_name.insert(name.clone(), Destination::open(name, webhook)?);
@@ -116,35 +85,11 @@ impl Webhooks {
 }
 
 impl Destination {
-    fn open(name: &str, webhook: &WebhookConfig) -> Result<Self, WebhookError> {
-        let value = |why: String| WebhookError::Value {
-            name: name.to_owned(),
-            why,
-        };
-        let read = |path: &PathBuf| {
-            std::fs::read_to_string(path).map_err(|source| WebhookError::File {
-                name: name.to_owned(),
-                path: path.clone(),
-                source,
-            })
-        };
-        let read_own = |path: &PathBuf| {
-            let text = read(path)?;
-            let about = std::fs::metadata(path).map_err(|source| WebhookError::File {
-                name: name.to_owned(),
-                path: path.clone(),
-                source,
-            })?;
-            match about.permissions().mode() & 0o077 {
-                0 => Ok(text),
-                _ => Err(value(format!(
-                    "others can read {path}: run `chmod 600 {path}`",
-                    path = path.display()
-                ))),
-            }
-        };
+    fn open(name: &str, webhook: &WebhookConfig) -> Result<Self, DestinationError> {
+        let key = format!("respond.webhooks.{name}");
+        let value = |why: String| DestinationError::value(&key, why);
         let secret = match (&webhook.secret_file, &webhook.secret_env) {
-            (Some(path), _) => read_own(path)?,
+            (Some(path), _) => read_own(&key, path)?,
             (None, Some(variable)) => std::env::var(variable)
                 .map_err(|_| value(format!("the environment has no {variable}")))?,
             (None, None) => return Err(value("name one of secret_file and secret_env".to_owned())),
@@ -154,16 +99,13 @@ impl Destination {
             let why = format!("its secret has {MIN_SECRET} to {MAX_SECRET} bytes");
             return Err(value(why));
         }
-        let bearer = webhook.bearer_file.as_ref().map(read_own).transpose()?;
+        let bearer = webhook.bearer_file.as_ref();
+        let bearer = bearer.map(|path| read_own(&key, path)).transpose()?;
         let bearer = bearer.map(|token| format!("Bearer {}", token.trim()));
         let roots = match webhook.url.starts_with("https://") {
-            true => roots(webhook.ca.as_ref(), read)?,
+            true => roots(&key, webhook.ca.as_ref())?,
             false => Vec::new(),
         };
-        if webhook.url.starts_with("https://") && roots.is_empty() {
-            let why = "no root certificates were found: name a file with `ca`";
-            return Err(value(why.to_owned()));
-        }
         Ok(Self {
             url: webhook.url.clone(),
             key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
@@ -203,28 +145,14 @@ impl Destination {
     }
 }
 
-fn roots(
-    configured: Option<&PathBuf>,
-    read: impl Fn(&PathBuf) -> Result<String, WebhookError>,
-) -> Result<Vec<Certificate<'static>>, WebhookError> {
-    let system = SYSTEM_ROOTS
+fn agent(roots: &[Vec<u8>]) -> Agent {
+    let roots: Vec<Certificate<'static>> = roots
         .iter()
-        .map(PathBuf::from)
-        .find(|path| path.is_file());
-    let Some(path) = configured.cloned().or(system) else {
-        return Ok(Vec::new());
-    };
-    let pem = read(&path)?;
-    Ok(rustls_pemfile::certs(&mut pem.as_bytes())
-        .filter_map(Result::ok)
-        .map(|der| Certificate::from_der(&der).to_owned())
-        .collect())
-}
-
-fn agent(roots: &[Certificate<'static>]) -> Agent {
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(roots))
+        .root_certs(RootCerts::new_with_certs(&roots))
         .unversioned_rustls_crypto_provider(provider)
         .build();
     Agent::config_builder()

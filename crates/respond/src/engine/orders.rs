@@ -52,7 +52,7 @@ impl Respond {
         let Some(effector) = self.effectors.get(step.action.as_str()) else {
             return Ok(Ordered::Nothing);
         };
-        if self.has_no_destination(&step.parameters) {
+        if self.has_no_destination(step) {
             return Ok(Ordered::Nothing);
         }
         let mut targets = subject.targets().into_iter();
@@ -87,9 +87,9 @@ impl Respond {
     }
 
     /// A shipped playbook tells whoever is called `default`, who need not be there.
-    fn has_no_destination(&self, parameters: &Parameters) -> bool {
-        parameters.get("to").and_then(Value::as_str) == Some("default")
-            && !self.webhooks.has("default")
+    fn has_no_destination(&self, step: &Step) -> bool {
+        step.parameters.get("to").and_then(Value::as_str) == Some("default")
+            && !self.destinations.has(&step.action, "default")
     }
 
     /// How often other actions of a playbook were in force on a target.
