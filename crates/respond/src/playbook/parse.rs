@@ -18,6 +18,9 @@ const MAX_DESCRIPTION: usize = 500;
 /// The largest parameters of one action: bytes as JSON, and objects within objects.
 const MAX_PARAMETERS: usize = 8 * 1024;
 const MAX_DEPTH: usize = 6;
+/// The most brackets and braces that open, wherever they stand: reading takes as long as there are of them
+/// times how deep they are.
+const MAX_OPENED: usize = 1_000;
 
 /// Actions by name.
 pub(crate) type Effectors = BTreeMap<&'static str, Arc<dyn Effector>>;
@@ -84,6 +87,10 @@ pub(crate) fn parse(text: &str, effectors: &Effectors) -> Result<Playbook, Playb
         return Err(PlaybookProblem::new(None, why));
     }
     refuse_aliases(text)?;
+    if text.matches(['[', '{']).nth(MAX_OPENED).is_some() {
+        let why = format!("a playbook has at most {MAX_OPENED} opening brackets and braces");
+        return Err(PlaybookProblem::new(None, why));
+    }
     let playbook: Playbook = yaml_serde::from_str(text).map_err(|error| {
         let line = error.location().map(|place| place.line());
         let message: String = error.to_string().chars().take(500).collect();

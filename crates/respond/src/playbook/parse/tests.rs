@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const GOOD: &str = "name: scan
@@ -122,4 +124,52 @@ fn what_is_too_large_or_too_deep_is_refused() {
     problem("");
     problem("\0");
     problem("[]");
+}
+
+/// Reads a text, and holds what was read to its bounds.
+fn feed(text: &str) {
+    let Ok(playbook) = check_text(text, &effectors()) else {
+        return;
+    };
+    assert!(text.len() <= MAX_TEXT && playbook.actions.len() <= MAX_ACTIONS);
+    assert!(playbook.name.len() <= MAX_NAME);
+    let written = serde_json::to_string(&playbook).expect("JSON");
+    let read: Playbook = serde_json::from_str(&written).expect("a playbook");
+    assert_eq!(read, playbook);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,400}") {
+        feed(&text);
+    }
+
+    #[test]
+    fn no_mutation_of_a_good_playbook_makes_the_reader_panic_or_passes_a_bound(
+        which in 0..=crate::SHIPPED.len(),
+        cuts in proptest::collection::vec((0usize..900, 0usize..40, "[-\\[\\]{}:&*!|>\"'#,%@`~0-9a-z \n]{0,12}"), 1..4),
+    ) {
+        let good = crate::SHIPPED.get(which).map_or(GOOD, |(_, text)| text);
+        let mut text: Vec<char> = good.chars().collect();
+        for (at, count, with) in cuts {
+            let at = at % (text.len() + 1);
+            let end = (at + count).min(text.len());
+            text.splice(at..end, with.chars());
+        }
+        feed(&text.into_iter().collect::<String>());
+    }
+}
+
+#[test]
+fn no_depth_makes_the_reader_panic_or_slow() {
+    let begun = std::time::Instant::now();
+    for mark in ["[", "{", "(", "- ", "? ", "a: ", "!x ", "| "] {
+        let deep = mark.repeat((MAX_TEXT - GOOD.len()) / mark.len());
+        feed(&GOOD.replace("{ to: pager }", &deep));
+        feed(&deep);
+        // As deep as is read at all, with as much after it as there is room for.
+        let rest = "x, ".repeat((MAX_TEXT - MAX_OPENED * mark.len()) / 3);
+        feed(&format!("{}{rest}", mark.repeat(MAX_OPENED)));
+    }
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
