@@ -19,6 +19,8 @@ export const pages: readonly Page[] = [
   { path: "devices", name: "Devices", icon: "devices", needs: ["devices:read"], View: lazy(() => import("./pages/devices/devices")) },
   { path: "cases", name: "Cases", icon: "cases", needs: ["respond:read"], View: lazy(() => import("./pages/cases/cases")) },
   { path: "activity", name: "Activity", icon: "activity", needs: ["events:read"], View: lazy(() => import("./pages/activity/activity")) },
+  { path: "policy", name: "Policy", icon: "policy", needs: ["policy:read"], View: lazy(() => import("./pages/policy/policy")) },
+  { path: "settings", name: "Settings", icon: "settings", needs: [], View: lazy(() => import("./pages/settings/settings")) },
 ];
 
 export function PageIcon({ page }: { page: Page }) {

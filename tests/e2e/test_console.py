@@ -54,7 +54,7 @@ def person(server, scenario, **task):
     SHOTS.mkdir(parents=True, exist_ok=True)
     task = {"scenario": scenario, "url": f"https://{HOST}:{server.people}/", "token": server.token,
             "chromium": CHROMIUM, "shots": str(SHOTS), **task}
-    done = run("node", SCRIPT, input=json.dumps(task).encode(), timeout=180)
+    done = run("node", SCRIPT, input=json.dumps(task).encode(), timeout=300)
     seen = json.loads(done.stdout)
     assert seen["complaints"] == [], "the browser complains: of an error, or of what the policy forbids"
     return seen
@@ -93,7 +93,9 @@ def test_every_place_is_for_everybody_light_and_dark_wide_and_narrow(server, fle
             "device-timeline": f"/devices/{scanner}?tab=timeline", "device-certificates": f"/devices/{scanner}?tab=certificates",
             "device-access": f"/devices/{scanner}?tab=access", "no-device": "/devices/nobody", "cases": "/cases",
             "case": f"/cases/{case}", "activity": "/activity", "activity-search": "/activity?tab=search",
-            "activity-ledger": "/activity?tab=ledger", "nowhere": "/nowhere"})
+            "activity-ledger": "/activity?tab=ledger", "policy": "/policy", "policy-grants": "/policy?tab=grants",
+            "policy-shadow": "/policy?tab=shadow", "policy-versions": "/policy?tab=versions", "settings": "/settings",
+            "nowhere": "/nowhere"})
     bad = {place: found for place, found in seen["found"].items() if found["violations"] or found["overflow"]}
     assert not bad, json.dumps(bad, indent=1)
     assert seen["stored"][:3] == [0, 0, ""], "the token is kept where it outlives the page"

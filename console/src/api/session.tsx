@@ -19,6 +19,8 @@ interface Session {
   notice: string | null;
   withToken(token: string): Promise<void>;
   withAccount(account: string, password: string, code: string): Promise<void>;
+  /** Makes the first account with the token that the first start printed, and signs in with it. */
+  setUp(token: string, account: string, password: string): Promise<void>;
   signOut(): Promise<void>;
 }
 
@@ -89,8 +91,8 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     };
   }, [forget]);
 
-  const session = useMemo<Session>(
-    () => ({
+  const session = useMemo<Session>(() => {
+    const session: Session = {
       me,
       notice,
       async withToken(secret) {
@@ -111,12 +113,19 @@ export function SessionProvider({ children }: { children: ReactNode }) {
         setMe(await readSession());
         setNotice(null);
       },
+      async setUp(secret, account, password) {
+        setToken(null);
+        const headers = { "Content-Type": "application/json" };
+        const body = JSON.stringify({ token: secret, name: account, password });
+        await ask("POST", "/api/v1/setup/account", { body, headers }, 30_000);
+        await session.withAccount(account, password, "");
+      },
       async signOut() {
         if (me?.kind === "account") await ask("DELETE", SESSION).catch(() => undefined);
         forget("You are signed out.");
       },
-    }),
-    [me, notice, forget],
-  );
+    };
+    return session;
+  }, [me, notice, forget]);
   return <Context value={session}>{children}</Context>;
 }

@@ -77,7 +77,7 @@ export function sayEvent(event: AnyEvent): string {
       return `${ENDS[text(event["end"])] ?? words(event["end"])}, after ${lasted}, ${many(number(event["messages_in"]), "message")} in`;
     }
     case "denied":
-      return `to ${text(event["action"])} ${text(event["resource"])}: ${words(event["reason"])}${times(event["count"])}`;
+      return `to ${[text(event["action"]), text(event["resource"])].filter(Boolean).join(" ")}: ${words(event["reason"])}${times(event["count"])}`;
     case "limit_exceeded":
       return `${words(event["limit"])}${times(event["count"])}`;
     case "subscribed":
@@ -105,8 +105,11 @@ export function sayEvent(event: AnyEvent): string {
     }
     case "agent_report":
       return `agent ${text(event["version"])}`;
-    case "found":
-      return `${text(event["title"])}: ${text(event["detail"])}`;
+    case "found": {
+      const title = text(event["title"]);
+      const detail = text(event["detail"]);
+      return detail.startsWith(title) ? detail : `${title}: ${detail}`;
+    }
     case "responded":
       return `${text(event["action"])}, ${words(event["state"])}: ${text(event["reason"])}`;
     case "administrative": {

@@ -55,7 +55,10 @@ export function CaseActs({ of }: { of: Whole }) {
           stale={STALE}
         >
           <Choice label="Verdict" value={verdict} onChange={(value) => value && setVerdict(value)} options={VERDICTS} />
-          <p className="quiet">It counts for all findings of the case, and teaches what to trust in its detectors.</p>
+          <p className="quiet">
+            Findings of a case that is a false alarm or expected cost its device no trust from then on, and no playbook answers
+            them.
+          </p>
         </Act>
       ) : (
         <Act

@@ -30,12 +30,16 @@ export default function SignIn() {
           <TabList aria-label="How to sign in" className="tab-list">
             <Tab id="account">Account</Tab>
             <Tab id="token">API token</Tab>
+            <Tab id="setup">First start</Tab>
           </TabList>
           <TabPanel id="account">
             <WithAccount />
           </TabPanel>
           <TabPanel id="token">
             <WithToken />
+          </TabPanel>
+          <TabPanel id="setup">
+            <SetUp />
           </TabPanel>
         </Tabs>
       </div>
@@ -68,7 +72,6 @@ function WithAccount() {
   const asksCode = error instanceof ApiError && Array.isArray(error.problem["second_factor"]);
   const [needsCode, setNeedsCode] = useState(false);
   if (asksCode && !needsCode) setNeedsCode(true);
-  const isWithoutAccounts = error instanceof ApiError && (error.status === 404 || error.status === 405);
   return (
     <form onSubmit={submit}>
       <Field label="Account" value={account} onChange={setAccount} autoComplete="username" isRequired autoFocus />
@@ -93,17 +96,64 @@ function WithAccount() {
         />
       )}
       {error && !(asksCode && !code) ? (
-        isWithoutAccounts ? (
-          <div className="trouble" role="alert">
-            <p className="trouble-title">This server has no accounts yet.</p>
-            <p>Sign in with an API token: the other tab says how to get one.</p>
-          </div>
+        hasNoAccounts(error) ? (
+          <NoAccounts />
         ) : (
           <Trouble error={error} />
         )
       ) : null}
       <Button type="submit" className="button primary wide" isPending={isBusy}>
         {isBusy ? "Signing in …" : "Sign in"}
+      </Button>
+    </form>
+  );
+}
+
+/** A server of a version before accounts. */
+function hasNoAccounts(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 404 || error.status === 405);
+}
+
+function NoAccounts() {
+  return (
+    <div className="trouble" role="alert">
+      <p className="trouble-title">This server has no accounts.</p>
+      <p>Sign in with an API token: that tab says how to get one.</p>
+    </div>
+  );
+}
+
+function SetUp() {
+  const { setUp } = useSession();
+  const [token, setToken] = useState("");
+  const [account, setAccount] = useState("");
+  const [password, setPassword] = useState("");
+  const { isBusy, error, submit } = useSubmit(() => setUp(token.trim(), account.trim(), password));
+  return (
+    <form onSubmit={submit}>
+      <Field
+        label="Set-up token"
+        type="password"
+        value={token}
+        onChange={setToken}
+        autoComplete="off"
+        placeholder="pset_…"
+        hint="The first start of the server prints it on its terminal; it works once."
+        isRequired
+      />
+      <Field label="Name of the first administrator" value={account} onChange={setAccount} autoComplete="username" maxLength={64} isRequired />
+      <Field
+        label="New password"
+        type="password"
+        value={password}
+        onChange={setPassword}
+        autoComplete="new-password"
+        hint="15 characters or more; a sentence that only you would say is a good one."
+        isRequired
+      />
+      {error ? hasNoAccounts(error) ? <NoAccounts /> : <Trouble error={error} /> : null}
+      <Button type="submit" className="button primary wide" isPending={isBusy}>
+        {isBusy ? "Making the account …" : "Make the account"}
       </Button>
     </form>
   );
