@@ -33,7 +33,7 @@ function Posture({ device }: { device: Device }) {
         </Empty>
       ) : (
         <ul className="reasons">
-          {posture.reasons.map((reason) => (
+          {[...posture.reasons].sort((one, other) => other.points - one.points).map((reason) => (
             <li key={`${reason.evidence} ${reason.detail}`}>
               <span className="points">−{reason.points}</span>
               <span>
