@@ -2,6 +2,7 @@
 //! resource; `gate` stands before each handler and `document` describes each route, both from that line.
 
 mod access;
+mod accounts;
 mod actions;
 mod acts;
 mod api_tokens;
@@ -13,6 +14,7 @@ mod ca;
 mod ca_root;
 mod cases;
 mod containment;
+mod cookie;
 mod denials;
 mod detect;
 mod device_state;
@@ -31,8 +33,10 @@ mod grants;
 mod hex;
 mod import;
 mod ledger;
+mod log_in;
 mod messages;
 mod mitigate;
+mod own_account;
 mod page;
 mod passwords;
 mod playbooks;
@@ -81,7 +85,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use import::read_inventory;
 
 pub use access::{EVERYTHING, Scope, Scopes};
-pub use auth::{AuthError, Authenticator, BearerTokens, Caller};
+pub use auth::{AuthError, Authenticator, BearerTokens, Caller, Callers, Person};
 pub use events::KINDS as EVENT_KINDS;
 
 use crate::{
@@ -154,11 +158,12 @@ struct Inner {
 }
 
 impl PeopleState {
-    /// The state of a door made of these parts, open to the bearers of API tokens.
+    /// The state of a door made of these parts, open to the bearers of API tokens and to whoever logged in.
     #[must_use]
     pub fn new(parts: PeopleParts) -> Self {
         let tokens = BearerTokens::new(parts.store.clone(), parts.clock.clone());
-        Self::with_authenticator(parts, Arc::new(tokens))
+        let callers = Callers::new(tokens, parts.people.clone());
+        Self::with_authenticator(parts, Arc::new(callers))
     }
 
     /// The state of a door that recognises callers in another way.
@@ -242,6 +247,9 @@ impl PeopleState {
 fn routes() -> Routes {
     setup::routes()
         .and(status::routes())
+        .and(log_in::routes())
+        .and(own_account::routes())
+        .and(accounts::routes())
         .and(passwords::routes())
         .and(products::routes())
         .and(devices::routes())

@@ -158,6 +158,9 @@ pub struct ProblemBody {
     /// Each thing that is wrong, where there can be several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemItem>,
+    /// The kinds of second factor of which a code is wanted (`totp`, `recovery`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub second_factor: Vec<String>,
 }
 
 /// An answer that says what went wrong.
@@ -166,6 +169,7 @@ pub struct Problem {
     kind: ProblemKind,
     detail: String,
     errors: Vec<ProblemItem>,
+    second_factor: &'static [&'static str],
     retry_after_s: Option<u64>,
 }
 
@@ -182,6 +186,7 @@ impl Problem {
             kind,
             detail,
             errors: Vec::new(),
+            second_factor: &[],
             retry_after_s: None,
         }
     }
@@ -227,6 +232,13 @@ impl Problem {
         Self::new(ProblemKind::Unavailable, detail).retry_after(1)
     }
 
+    /// The same problem, naming the kinds of second factor that help.
+    #[must_use]
+    pub fn wanting(mut self, factors: &'static [&'static str]) -> Self {
+        self.second_factor = factors;
+        self
+    }
+
     /// The same problem, naming each thing that is wrong.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<ProblemItem>) -> Self {
@@ -262,6 +274,7 @@ impl Problem {
             status: self.kind.status().as_u16(),
             detail: self.detail.clone(),
             errors: self.errors.clone(),
+            second_factor: self.second_factor.iter().map(ToString::to_string).collect(),
         }
     }
 }

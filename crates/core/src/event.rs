@@ -305,6 +305,8 @@ pub enum SessionEnd {
 pub enum Actor {
     /// The bearer of an API token, by its name.
     Token(String),
+    /// Somebody who logged in, by the name of the account.
+    Account(String),
     /// The server itself, by the part that acted (`trust`).
     System(String),
     /// Whoever has a shell on the server.

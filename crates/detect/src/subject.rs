@@ -27,7 +27,7 @@ impl Subject {
         match (&event.kind, event.source) {
             (EventKind::Administrative(act), _) => match &act.actor {
                 Actor::Token(name) => Self::ApiToken(name.clone()),
-                Actor::System(_) | Actor::Console => Self::Fleet,
+                Actor::Account(_) | Actor::System(_) | Actor::Console => Self::Fleet,
             },
             (_, Some(source)) => Self::Address(source),
             (_, None) => Self::Fleet,

@@ -222,6 +222,7 @@ fn service(door: Door) -> &'static str {
 fn actor(actor: &Actor) -> String {
     match actor {
         Actor::Token(name) => format!("token/{name}"),
+        Actor::Account(name) => format!("account/{name}"),
         Actor::System(part) => format!("system/{part}"),
         Actor::Console => "console".to_owned(),
     }

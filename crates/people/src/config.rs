@@ -4,12 +4,47 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Accounts of people: what a password must be.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+use crate::Role;
+
+/// Accounts of people: what a password must be, and how long who logged in stays so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountsConfig {
+    /// The roles whose people need a second factor. Owners need one whatever stands here.
+    pub second_factor_roles: Vec<Role>,
     /// What a password must be.
     pub passwords: PasswordRules,
+    /// How long who logged in stays so.
+    pub sessions: SessionRules,
+}
+
+/// How long who logged in stays so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionRules {
+    /// After how many seconds without a request a session ends (300 to 86400).
+    pub idle_s: u64,
+    /// After how many seconds a session ends, however much it is used (300 to 604800).
+    pub absolute_s: u64,
+}
+
+impl Default for AccountsConfig {
+    fn default() -> Self {
+        Self {
+            second_factor_roles: vec![Role::Owner],
+            passwords: PasswordRules::default(),
+            sessions: SessionRules::default(),
+        }
+    }
+}
+
+impl Default for SessionRules {
+    fn default() -> Self {
+        Self {
+            idle_s: 30 * 60,
+            absolute_s: 12 * 60 * 60,
+        }
+    }
 }
 
 /// What a password must be.
@@ -51,7 +86,7 @@ impl Default for PasswordRules {
 
 /// A number that cannot work or is not safe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("accounts.passwords.{key} is {found}: use {least} to {most}")]
+#[error("accounts.{key} is {found}: use {least} to {most}")]
 pub struct AccountsConfigError {
     key: &'static str,
     found: usize,
@@ -67,17 +102,34 @@ impl AccountsConfig {
     pub fn check(&self) -> Result<(), AccountsConfigError> {
         let rules = &self.passwords;
         for (key, found, least, most) in [
-            ("min_length", rules.min_length, 12, 64),
             (
-                "min_length_with_second_factor",
+                "sessions.idle_s",
+                self.sessions.idle_s as usize,
+                300,
+                86_400,
+            ),
+            (
+                "sessions.absolute_s",
+                self.sessions.absolute_s as usize,
+                300,
+                604_800,
+            ),
+            ("passwords.min_length", rules.min_length, 12, 64),
+            (
+                "passwords.min_length_with_second_factor",
                 rules.min_length_with_second_factor,
                 8,
                 64,
             ),
-            ("classes", rules.classes.into(), 0, 4),
-            ("passphrase_length", rules.passphrase_length, 16, 256),
-            ("min_strength", rules.min_strength.into(), 2, 4),
-            ("history", rules.history, 0, 24),
+            ("passwords.classes", rules.classes.into(), 0, 4),
+            (
+                "passwords.passphrase_length",
+                rules.passphrase_length,
+                16,
+                256,
+            ),
+            ("passwords.min_strength", rules.min_strength.into(), 2, 4),
+            ("passwords.history", rules.history, 0, 24),
         ] {
             if !(least..=most).contains(&found) {
                 return Err(AccountsConfigError {

@@ -1,17 +1,31 @@
-//! People: what a password must be and how it is kept, and (as they come) accounts, roles, second factors
-//! and log-in sessions. Nothing here speaks HTTP or prints a secret. A password is judged by one engine,
-//! [`PasswordPolicy`], whoever it is for: a person, a device, other software that asks; what it costs to
-//! judge and to hash is bounded by [`Workshop`].
+//! People: accounts, roles, passwords, second factors and log-in sessions. Nothing here speaks HTTP or prints
+//! a secret. A password is judged by one engine, [`PasswordPolicy`], whoever it is for: a person, a device,
+//! other software that asks; what it costs to judge and to hash is bounded by [`Workshop`]. Of a session only
+//! a hash is kept, and it is looked at anew for each request. Begin with [`People::open`].
 
+mod accounts;
+mod attempts;
 mod config;
+mod error;
+mod log_in;
+mod name;
 mod password;
 mod people;
+mod role;
+mod second_factor;
+mod secret;
 mod workshop;
 
-pub use config::{AccountsConfig, AccountsConfigError, PasswordRules};
+pub use accounts::NewAccount;
+pub use config::{AccountsConfig, AccountsConfigError, PasswordRules, SessionRules};
+pub use error::{OpenError, PeopleError};
+pub use log_in::{LogIn, LogInError, MustFirst, Opened, Recognised, SESSION_PREFIX};
+pub use name::{AccountName, NotAName};
 pub use password::{
     Blocklist, BlocklistError, Context, Failing, HashError, PasswordHash, PasswordPolicy, Rule,
     Verdict,
 };
 pub use people::{People, PeopleGround, policy};
+pub use role::Role;
+pub use second_factor::{Confirmed, Enrolment};
 pub use workshop::{Workshop, WorkshopError};

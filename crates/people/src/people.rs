@@ -6,12 +6,22 @@ use palisade_core::Clock;
 use palisade_keys::Keystore;
 use palisade_store::Store;
 
-use crate::{AccountsConfig, Blocklist, BlocklistError, PasswordPolicy, Workshop};
+use crate::{
+    AccountsConfig, Blocklist, BlocklistError, OpenError, PasswordHash, PasswordPolicy, Role,
+    SessionRules, Workshop, attempts::Attempts, second_factor::Seal, secret,
+};
 
 /// What is known of people, and what they are let do to their accounts.
 pub struct People {
-    policy: PasswordPolicy,
-    workshop: Workshop,
+    pub(crate) ground: PeopleGround,
+    pub(crate) policy: PasswordPolicy,
+    pub(crate) workshop: Workshop,
+    pub(crate) sessions: SessionRules,
+    pub(crate) factor_roles: Vec<Role>,
+    pub(crate) attempts: Attempts,
+    /// The hash of no password that anybody knows.
+    pub(crate) decoy: PasswordHash,
+    pub(crate) seal: Seal,
 }
 
 /// What [`People`] stands on.
@@ -28,15 +38,23 @@ impl People {
     /// Opens what the configuration names; its files are relative to `data`.
     ///
     /// # Errors
-    /// When the blocklist cannot be read.
+    /// When the blocklist cannot be read, or the key that seals second factors cannot be had.
     pub fn open(
-        _ground: PeopleGround,
+        ground: PeopleGround,
         config: &AccountsConfig,
         data: &Path,
-    ) -> Result<Arc<Self>, BlocklistError> {
+    ) -> Result<Arc<Self>, OpenError> {
+        let seal = Seal::open(&ground.keys)?;
+        let nobodys = secret::generate("").map_err(|_| OpenError::Seal)?;
         Ok(Arc::new(Self {
+            ground,
             policy: policy(config, data)?,
             workshop: Workshop::default(),
+            sessions: config.sessions.clone(),
+            factor_roles: config.second_factor_roles.clone(),
+            attempts: Attempts::default(),
+            decoy: PasswordHash::of(&nobodys)?,
+            seal,
         }))
     }
 

@@ -3,6 +3,8 @@
 //! function. It decides nothing and knows no protocol. Begin with [`Store::open`]; each kind of record
 //! has a small repository (`store.devices()`, `store.grants()`, ...).
 
+mod account_sessions;
+mod accounts;
 mod actions;
 mod audits;
 mod baselines;
@@ -27,9 +29,12 @@ mod open;
 mod policies;
 mod restrictions;
 mod row;
+mod second_factors;
 mod settings;
 mod tokens;
 
+pub use account_sessions::{AccountSession, AccountSessions};
+pub use accounts::{Account, Accounts};
 pub use actions::{ActionFilter, ActionRecord, Actions, Besides, Part, PlaybookSwitch};
 pub use audits::{AuditResource, AuditResult, AuditRun, AuditState, Audits};
 pub use baselines::{BaselineCohort, BaselineRow, Baselines};
@@ -55,5 +60,6 @@ pub use mqtt::{Mqtt, QueuedMessage, SessionOp};
 pub use open::Store;
 pub use policies::{Policies, PolicyVersion};
 pub use restrictions::{Restriction, Restrictions};
+pub use second_factors::{SecondFactor, SecondFactors};
 pub use settings::Settings;
 pub use tokens::{ApiToken, EnrolmentToken, Service, TokenScope, Tokens};

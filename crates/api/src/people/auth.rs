@@ -1,4 +1,4 @@
-//! Who comes. Today that is the bearer of an API token; sessions of people join behind the same trait.
+//! Who comes: the bearer of an API token, or somebody who logged in and whose browser sends the cookie.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -9,9 +9,10 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use palisade_core::{Actor, Clock, ServiceId, Timestamp, TokenId};
+use palisade_people::{MustFirst, People, Role};
 use palisade_store::Store;
 
-use super::{access::Scopes, failures::Failures, secret};
+use super::{access::Scopes, cookie, failures::Failures, secret};
 use crate::problem::{Problem, ProblemKind};
 
 /// The prefix of an API token's secret.
@@ -26,8 +27,10 @@ const NOTE_EVERY_S: i64 = 60;
 pub struct Caller {
     /// The name that acts are recorded under.
     pub name: String,
-    /// The token that was shown.
+    /// The token that was shown, or the log-in session.
     pub token: TokenId,
+    /// The person, where somebody logged in.
+    pub person: Option<Person>,
     /// What the caller may do.
     pub scopes: Scopes,
     /// For which service the caller may publish.
@@ -42,8 +45,20 @@ impl Caller {
     /// As the ledger names the caller.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor::Token(self.name.clone())
+        match self.person {
+            Some(_) => Actor::Account(self.name.clone()),
+            None => Actor::Token(self.name.clone()),
+        }
     }
+}
+
+/// Somebody who logged in.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The roles of their account.
+    pub roles: Vec<Role>,
+    /// What they must do before they may do anything else.
+    pub first: Option<MustFirst>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -97,11 +112,11 @@ impl From<AuthError> for Problem {
         match error {
             AuthError::Missing => Self::new(
                 ProblemKind::Unauthorized,
-                "send an API token as `Authorization: Bearer <token>`",
+                "log in, or send an API token as `Authorization: Bearer <token>`",
             ),
             AuthError::Invalid(_) => Self::new(
                 ProblemKind::Unauthorized,
-                "the token is not known, was revoked, or has ended",
+                "the token or session is not known, was revoked, or has ended",
             ),
             AuthError::TooMany(seconds) => Self::new(
                 ProblemKind::TooMany,
@@ -191,10 +206,62 @@ impl Authenticator for BearerTokens {
         Ok(Caller {
             name: token.name,
             token: token.id,
+            person: None,
             scopes: Scopes::of(&token.scopes),
             service: token.service,
             expires_at: token.expires_at,
             seal: ReplaySecret::of(credential),
+        })
+    }
+}
+
+/// Recognises both: the bearers of API tokens, and whoever logged in.
+pub struct Callers {
+    tokens: BearerTokens,
+    people: Arc<People>,
+}
+
+impl Callers {
+    /// Recognises those whom the store knows.
+    #[must_use]
+    pub fn new(tokens: BearerTokens, people: Arc<People>) -> Self {
+        Self { tokens, people }
+    }
+}
+
+#[async_trait]
+impl Authenticator for Callers {
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        source: Option<IpAddr>,
+    ) -> Result<Caller, AuthError> {
+        let refuse = |why| self.tokens.refuse(why, source, self.tokens.clock.now());
+        let secret = match cookie::secret_of(headers) {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return self.tokens.authenticate(headers, source).await,
+            Err(why) => return Err(refuse(why)),
+        };
+        // Each could mean somebody else.
+        if headers.contains_key(header::AUTHORIZATION) {
+            return Err(refuse("a token and a session at once"));
+        }
+        let found = self.people.recognise(secret).await;
+        let found = found.map_err(|error| AuthError::Unavailable(error.to_string()))?;
+        let Some(who) = found else {
+            return Err(refuse("no such session, or it has ended"));
+        };
+        Ok(Caller {
+            token: who.session,
+            scopes: Scopes::of(&who.scopes()),
+            service: None,
+            expires_at: Some(who.expires_at),
+            seal: ReplaySecret::of(secret),
+            person: Some(Person {
+                roles: who.roles(),
+                first: who.first,
+            }),
+            name: who.account.name,
         })
     }
 }

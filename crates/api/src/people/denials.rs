@@ -30,7 +30,7 @@ pub(crate) enum Refusal {
     },
     /// A caller who may not do it.
     Forbidden {
-        caller: String,
+        caller: Actor,
         act: String,
         why: String,
         source: Option<IpAddr>,
@@ -132,7 +132,7 @@ fn event(refusal: &Refusal, target: &str, count: u64, now: Timestamp) -> Event {
             source,
         } => {
             let act = AdministrativeAct {
-                actor: Actor::Token(caller.clone()),
+                actor: caller.clone(),
                 act: act.clone(),
                 target: target.to_owned(),
                 reason: Some(format!("{why} ({count} times)")),

@@ -60,7 +60,9 @@ pub(crate) fn head() -> OpenApi {
         "The REST API of Palisade. Lists come in parts: `next` of one is `after` of the following. \
          Writes take an `Idempotency-Key`: sent again under the same key, a write is answered as \
          before and not done twice (for a day). Each write is an entry of the ledger before it is \
-         answered. Errors are problems (RFC 9457)."
+         answered. Errors are problems (RFC 9457). Whoever logged in (`POST /api/v1/session`) is \
+         recognised by the cookie in place of a token, and sends `Palisade-Request: 1` with what is no \
+         GET or HEAD."
             .to_owned(),
     );
     let mut license = License::new("Apache-2.0");
@@ -203,7 +205,7 @@ fn errors(operation: &Operation, rule: Rule, has_path_parameters: bool) -> Vec<P
     if rule.access != Access::Public {
         kinds.extend([ProblemKind::Unauthorized, ProblemKind::TooMany]);
     }
-    if matches!(rule.access, Access::Scoped(_)) {
+    if matches!(rule.access, Access::Scoped(_)) || matches!(rule.effect, Effect::Writes { .. }) {
         kinds.push(ProblemKind::Forbidden);
     }
     if has_path_parameters {

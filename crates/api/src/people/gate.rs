@@ -12,12 +12,14 @@ use axum::{
 };
 use futures_util::FutureExt;
 use palisade_core::{AdministrativeAct, Door, Event, EventKind, Outcome};
+use palisade_people::MustFirst;
 
 use super::{
     PeopleState,
-    access::Access,
+    access::{Access, Scope},
     acts::Recorded,
     auth::{AuthError, Caller},
+    cookie,
     denials::Refusal,
     extract::read_body,
     policy,
@@ -66,6 +68,19 @@ pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: N
         },
     };
     if let Some(caller) = &caller {
+        if caller.person.is_some()
+            && let Err(problem) = cookie::is_of_our_page(&request)
+        {
+            let refusal = Refusal::Forbidden {
+                caller: caller.actor(),
+                act: gate.rule.act(),
+                why: "not from a page of this server".to_owned(),
+                source,
+            };
+            let target = request.uri().path();
+            gate.state.denials().note(refusal, target).await;
+            return problem.into_response();
+        }
         request.extensions_mut().insert(caller.clone());
     }
     match (gate.rule.effect, caller) {
@@ -118,18 +133,30 @@ impl Gate {
         if caller.scopes.allow(scope) {
             return Ok(caller);
         }
-        let why = format!("the token has no scope {}", scope.as_str());
+        let why = why_not(&caller, scope);
         let refusal = Refusal::Forbidden {
-            caller: caller.name,
-            act: match self.rule.effect {
-                Effect::Writes { act, .. } => act.to_owned(),
-                Effect::Reads => scope.as_str().replace(':', "."),
-            },
+            caller: caller.actor(),
+            act: self.rule.act(),
             why: why.clone(),
             source,
         };
         self.state.denials().note(refusal, target).await;
         Err(Problem::new(ProblemKind::Forbidden, why))
+    }
+}
+
+fn why_not(caller: &Caller, scope: Scope) -> String {
+    match caller.person.as_ref().map(|person| person.first) {
+        Some(Some(MustFirst::ChangePassword)) => {
+            "change your password first: somebody else chose it (PUT /api/v1/account/password)"
+                .to_owned()
+        }
+        Some(Some(MustFirst::EnrolSecondFactor)) => {
+            "enrol a second factor first: your roles require it (POST /api/v1/account/totp)"
+                .to_owned()
+        }
+        Some(None) => format!("your roles have no scope {}", scope.as_str()),
+        None => format!("the token has no scope {}", scope.as_str()),
     }
 }
 
@@ -213,7 +240,7 @@ impl Write {
             status if status.is_success() => Outcome::Done,
             StatusCode::FORBIDDEN | StatusCode::CONFLICT => {
                 let refusal = Refusal::Forbidden {
-                    caller: self.caller.name.clone(),
+                    caller: self.caller.actor(),
                     act: self.act.to_owned(),
                     why: format!("answered {}", status.as_u16()),
                     source: self.source,

@@ -33,6 +33,17 @@ pub(crate) struct Rule {
     pub(crate) effect: Effect,
 }
 
+impl Rule {
+    /// What a caller does there, as the ledger names it.
+    pub(crate) fn act(&self) -> String {
+        match (self.effect, self.access) {
+            (Effect::Writes { act, .. }, _) => act.to_owned(),
+            (Effect::Reads, Access::Scoped(scope)) => scope.as_str().replace(':', "."),
+            (Effect::Reads, _) => "own.read".to_owned(),
+        }
+    }
+}
+
 /// Routes, each with its rule.
 #[derive(Default)]
 pub(crate) struct Routes(Vec<(Rule, UtoipaMethodRouter<PeopleState>)>);
@@ -71,6 +82,16 @@ impl Routes {
             Effect::Writes { act, streamed },
             routes,
         )
+    }
+
+    /// A route that does an act on what is the caller's own, for any caller.
+    pub(crate) fn own_write(
+        self,
+        act: &'static str,
+        routes: UtoipaMethodRouter<PeopleState>,
+    ) -> Self {
+        let streamed = false;
+        self.with(Access::Token, Effect::Writes { act, streamed }, routes)
     }
 
     /// A route that does an act and reads a large body as it comes.

@@ -83,6 +83,13 @@ string_schema!(
     "billing"
 );
 string_schema!(
+    AccountName,
+    "The name of an account. Capital letters are read as small ones.",
+    "^[A-Za-z0-9][A-Za-z0-9._@-]*$",
+    (1, 64),
+    "anna"
+);
+string_schema!(
     PolicyId,
     "A policy, by its @id annotation.",
     "^[\\s\\S]*$",

@@ -6,6 +6,7 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use palisade_core::{
     Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, Timestamp, TokenId,
 };
+use palisade_people::{NewAccount, Role};
 use palisade_store::{ApiToken, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +15,7 @@ use utoipa_axum::routes;
 use super::{
     PeopleState,
     access::EVERYTHING,
+    accounts::{AccountView, NameOf, Password},
     api_tokens::ApiTokenMade,
     auth::TOKEN_PREFIX,
     denials::Refusal,
@@ -21,7 +23,7 @@ use super::{
     failures::Failures,
     gate::Source,
     routes::Routes,
-    secret,
+    schema, secret,
     text::{Line, Name},
 };
 use crate::problem::{Problem, ProblemKind};
@@ -54,8 +56,8 @@ struct Held {
     expires_at: Timestamp,
 }
 
-/// Makes the token with which the first API token is had, where there is no API token and no set-up
-/// token that is still valid; returns its secret, which is not kept. It ends after 24 hours.
+/// Makes the token with which the first administrator gets in, where there is no API token, no owner's
+/// account and no set-up token that is still valid; returns its secret, which is not kept. It ends after 24 hours.
 ///
 /// # Errors
 /// When the database fails, or the operating system gives no random bytes.
@@ -66,7 +68,7 @@ pub async fn ensure_setup_token(
     let now = clock.now();
     let is_usable =
         |token: &ApiToken| !token.revoked && token.expires_at.is_none_or(|end| end > now);
-    if store.tokens().api().await?.iter().any(is_usable) {
+    if store.tokens().api().await?.iter().any(is_usable) || store.accounts().has_owner().await? {
         return Ok(None);
     }
     if held(store, now).await?.is_some() {
@@ -104,7 +106,9 @@ async fn held(store: &Store, now: Timestamp) -> Result<Option<(Held, Vec<u8>)>, 
 }
 
 pub(super) fn routes() -> Routes {
-    Routes::default().by_body(routes!(set_up))
+    Routes::default()
+        .by_body(routes!(set_up))
+        .by_body(routes!(set_up_account))
 }
 
 /// The set-up token, and what the first API token is to be called.
@@ -150,12 +154,7 @@ async fn exchange(
     source: Option<IpAddr>,
 ) -> Result<ApiTokenMade, Problem> {
     let (store, now) = (state.store(), state.parts().clock.now());
-    let hash = secret::hash(request.token.as_str());
-    // Both are hashes: how long it takes to compare them says nothing of the token.
-    let found = held(store, now).await?;
-    let Some((_, stored)) = found.filter(|(held, _)| held.hash == hash) else {
-        return Err(refuse(state, source, now).await);
-    };
+    let stored = known(state, request.token.as_str(), source).await?;
     if !store.settings().take(SETTING, &stored).await? {
         return Err(refuse(state, source, now).await);
     }
@@ -167,6 +166,110 @@ async fn exchange(
             Err(problem)
         }
     }
+}
+
+/// The set-up token as it is stored, where `token` is it.
+async fn known(
+    state: &PeopleState,
+    token: &str,
+    source: Option<IpAddr>,
+) -> Result<Vec<u8>, Problem> {
+    let (hash, now) = (secret::hash(token), state.parts().clock.now());
+    // Both are hashes: how long it takes to compare them says nothing of the token.
+    let found = held(state.store(), now).await?;
+    match found.filter(|(held, _)| held.hash == hash) {
+        Some((_, stored)) => Ok(stored),
+        None => Err(refuse(state, source, now).await),
+    }
+}
+
+/// The set-up token, and the first account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetupAccountRequest {
+    /// The set-up token that `palisade serve` showed on its first start.
+    #[schema(value_type = Line<1, 200>)]
+    token: Line<1, 200>,
+    /// What the account is called.
+    #[schema(value_type = schema::AccountName)]
+    name: NameOf,
+    /// Its password.
+    password: Password,
+}
+
+/// Turns the set-up token into the first account, an owner.
+///
+/// It works once, within 24 hours of the server's first start. Log in with the account, then enrol a second
+/// factor: an owner may do nothing else without one.
+#[utoipa::path(
+    post,
+    path = "/api/v1/setup/account",
+    tag = "server",
+    request_body = SetupAccountRequest,
+    responses((status = 201, description = "The account.", body = AccountView))
+)]
+async fn set_up_account(
+    State(state): State<PeopleState>,
+    Extension(Source(source)): Extension<Source>,
+    Query(NoParameters {}): Query<NoParameters>,
+    JsonBody(request): JsonBody<SetupAccountRequest>,
+) -> Result<(StatusCode, Json<AccountView>), Problem> {
+    // A client that goes away must not leave the set-up token taken and no account made.
+    let task = state.clone();
+    let work = state.spawn(async move { first_account(&task, request, source).await });
+    let made = work.await.map_err(|error| Problem::internal(&error))??;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+async fn first_account(
+    state: &PeopleState,
+    request: SetupAccountRequest,
+    source: Option<IpAddr>,
+) -> Result<AccountView, Problem> {
+    let (store, now) = (state.store(), state.parts().clock.now());
+    // Nobody without the token makes this server judge and hash passwords.
+    let stored = known(state, request.token.as_str(), source).await?;
+    let new = NewAccount {
+        name: request.name.0,
+        roles: vec![Role::Owner],
+        password: request.password.0,
+        must_change: false,
+    };
+    let account = state.parts().people.prepare(new).await?;
+    if !store.settings().take(SETTING, &stored).await? {
+        return Err(refuse(state, source, now).await);
+    }
+    let made = async {
+        let target = format!("{}: owner", account.name);
+        record(state, "account.create", target, source, now).await?;
+        Ok(store.accounts().add(&account).await?)
+    };
+    if let Err(problem) = made.await {
+        // Nothing came of it: the set-up token is good for another attempt.
+        store.settings().put(SETTING, &stored).await?;
+        return Err(problem);
+    }
+    Ok(account.into())
+}
+
+/// Writes down what the set-up does, before it does it.
+async fn record(
+    state: &PeopleState,
+    act: &str,
+    target: String,
+    source: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let act = AdministrativeAct {
+        actor: Actor::System("setup".to_owned()),
+        act: act.to_owned(),
+        target,
+        reason: Some("set-up".to_owned()),
+        outcome: Outcome::Done,
+    };
+    let mut event = Event::new(now, Door::Rest, EventKind::Administrative(act));
+    event.source = source;
+    Ok(state.parts().journal.record(vec![event]).await?)
 }
 
 async fn make_first(
@@ -188,16 +291,8 @@ async fn make_first(
         created_at: now,
     };
     // Recorded first: a token that nobody has been given yet can do nothing.
-    let act = AdministrativeAct {
-        actor: Actor::System("setup".to_owned()),
-        act: "api_token.create".to_owned(),
-        target: format!("{} ({name})", token.id),
-        reason: Some("set-up".to_owned()),
-        outcome: Outcome::Done,
-    };
-    let mut event = Event::new(now, Door::Rest, EventKind::Administrative(act));
-    event.source = source;
-    state.parts().journal.record(vec![event]).await?;
+    let target = format!("{} ({name})", token.id);
+    record(state, "api_token.create", target, source, now).await?;
     state.store().tokens().add_api(&token).await?;
     Ok(ApiTokenMade::new(token, secret))
 }

@@ -17,6 +17,7 @@ mod idempotency;
 mod import;
 mod messages;
 mod passwords;
+mod people;
 mod policy;
 mod problems;
 mod rules;

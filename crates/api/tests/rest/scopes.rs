@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::house::{House, house};
 
-const PUBLIC: [&str; 2] = ["get_document", "set_up"];
+const PUBLIC: [&str; 4] = ["get_document", "log_in", "set_up", "set_up_account"];
 
 struct Operation {
     id: String,

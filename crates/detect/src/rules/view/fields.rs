@@ -303,6 +303,7 @@ impl<'a> FlatEvent<'a> {
     fn act(&mut self, act: &'a AdministrativeAct) {
         let (kind, id) = match &act.actor {
             Actor::Token(name) => ("token", Some(name)),
+            Actor::Account(name) => ("account", Some(name)),
             Actor::System(part) => ("system", Some(part)),
             Actor::Console => ("console", None),
         };

@@ -1,0 +1,409 @@
+//! Accounts of people, for whoever administers.
+
+use axum::{Json, extract::State};
+use palisade_core::{Timestamp, TokenId};
+use palisade_people::{AccountName, NewAccount, PeopleError, Role};
+use palisade_store::{Account, AccountSession};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::{
+    PeopleState,
+    access::{Scope, Scopes},
+    acts::Done,
+    auth::Caller,
+    extract::{JsonBody, NoParameters, Path, Query},
+    page::{Page, PageQuery},
+    routes::Routes,
+    schema,
+    text::Text,
+    views::All,
+};
+use crate::problem::{Problem, ProblemItem, ProblemKind};
+
+pub(super) fn routes() -> Routes {
+    let admin = Scope::Admin;
+    Routes::default()
+        .read(admin, routes!(list_accounts))
+        .write(admin, "account.create", routes!(create_account))
+        .write(admin, "account.change", routes!(change_account))
+        .write(admin, "account.set_password", routes!(set_account_password))
+        .write(
+            admin,
+            "account.remove_second_factors",
+            routes!(remove_second_factors),
+        )
+        .read(admin, routes!(list_account_sessions))
+        .write(admin, "account.end_session", routes!(end_account_session))
+}
+
+/// A role.
+#[derive(ToSchema)]
+#[schema(as = Role, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "stands in the document for people's type")]
+pub(crate) enum RoleDoc {
+    /// May do everything. An owner must have a second factor.
+    Owner,
+    /// Works on findings and cases, contains devices.
+    SecurityAnalyst,
+    /// Runs the fleet: devices, tokens, services, messages.
+    Operator,
+    /// Sees the fleet to bring releases out to it.
+    ReleaseManager,
+    /// Reads everything, changes nothing.
+    Auditor,
+    /// Works on devices in the field.
+    Technician,
+}
+
+/// The name of an account, as it stands in bodies and paths.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct NameOf(pub(super) AccountName);
+
+impl TryFrom<String> for NameOf {
+    type Error = palisade_people::NotAName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        AccountName::parse(&text).map(Self)
+    }
+}
+
+/// A password, which no problem and no log shows.
+pub(super) type Password = Text<1, 1024>;
+
+/// An account, without anything secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Account)]
+pub(crate) struct AccountView {
+    /// Its name; acts are recorded under it.
+    #[schema(value_type = schema::AccountName)]
+    name: String,
+    /// Its roles.
+    #[schema(value_type = Vec<RoleDoc>)]
+    roles: Vec<String>,
+    /// Whether it is disabled.
+    disabled: bool,
+    /// Whether its person must change the password before anything else.
+    must_change_password: bool,
+    /// When it was made.
+    #[schema(value_type = schema::Time)]
+    created_at: Timestamp,
+    /// When its password was last changed.
+    #[schema(value_type = schema::Time)]
+    password_changed_at: Timestamp,
+    /// When somebody last logged in.
+    #[schema(value_type = Option<schema::Time>)]
+    last_login_at: Option<Timestamp>,
+}
+
+impl From<Account> for AccountView {
+    fn from(account: Account) -> Self {
+        Self {
+            name: account.name,
+            roles: account.roles,
+            disabled: account.disabled,
+            must_change_password: account.must_change,
+            created_at: account.created_at,
+            password_changed_at: account.password_changed_at,
+            last_login_at: account.last_login_at,
+        }
+    }
+}
+
+/// A log-in session of an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogInSession {
+    /// Its name; not the secret.
+    #[schema(value_type = schema::TokenId)]
+    pub(super) id: String,
+    /// Whether a second factor was shown.
+    second_factor: bool,
+    /// From where it began.
+    source: Option<String>,
+    /// When it began.
+    #[schema(value_type = schema::Time)]
+    created_at: Timestamp,
+    /// When it was last used, to the minute.
+    #[schema(value_type = schema::Time)]
+    seen_at: Timestamp,
+    /// When it ends, however much it is used.
+    #[schema(value_type = schema::Time)]
+    expires_at: Timestamp,
+}
+
+impl From<AccountSession> for LogInSession {
+    fn from(session: AccountSession) -> Self {
+        Self {
+            id: session.id.to_string(),
+            second_factor: session.second_factor,
+            source: session.source,
+            created_at: session.created_at,
+            seen_at: session.seen_at,
+            expires_at: session.expires_at,
+        }
+    }
+}
+
+impl From<PeopleError> for Problem {
+    fn from(error: PeopleError) -> Self {
+        match error {
+            PeopleError::Password(verdict) => {
+                let items = verdict.failing.into_iter().map(|failing| ProblemItem {
+                    line: None,
+                    field: Some("password".to_owned()),
+                    detail: failing.mend,
+                });
+                Self::invalid("password: it may not be used").with_errors(items.collect())
+            }
+            PeopleError::NoAccount(name) => Self::not_found(format_args!("account {name}")),
+            PeopleError::NotRight => Self::new(ProblemKind::Forbidden, error),
+            PeopleError::TooMany(seconds) => {
+                Self::new(ProblemKind::TooMany, "too many attempts").retry_after(seconds)
+            }
+            PeopleError::LastOwner | PeopleError::Changed | PeopleError::HasFactor => {
+                Self::conflict(error)
+            }
+            PeopleError::Store(error) => error.into(),
+            PeopleError::Workshop(error) => error.into(),
+            PeopleError::Hash(_) | PeopleError::Random | PeopleError::Seal => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
+/// What an account is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "anna", "roles": ["operator"], "password": "tanzbar loewe kiste fenster"
+}))]
+pub(crate) struct AccountRequest {
+    /// Its name.
+    #[schema(value_type = schema::AccountName)]
+    name: NameOf,
+    /// Its roles: no more than the caller may do.
+    #[schema(value_type = Vec<RoleDoc>, max_items = 6)]
+    roles: Vec<Role>,
+    /// Its first password; its person must change it.
+    password: Password,
+}
+
+/// What is to change of an account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "roles": ["auditor"] }))]
+pub(crate) struct AccountChange {
+    /// Its roles.
+    #[serde(default, deserialize_with = "super::tokens::present")]
+    #[schema(value_type = Vec<RoleDoc>, required = false, nullable = false, max_items = 6)]
+    roles: Option<Vec<Role>>,
+    /// Whether it is disabled.
+    #[serde(default, deserialize_with = "super::tokens::present")]
+    #[schema(value_type = bool, required = false, nullable = false)]
+    disabled: Option<bool>,
+}
+
+/// A password that an administrator chooses.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordRequest {
+    /// The password; its person must change it.
+    password: Password,
+}
+
+/// Refuses to let a caller work on an account that may do more than the caller, or make it so.
+fn covers(caller: &Caller, roles: impl IntoIterator<Item = Role>) -> Result<(), Problem> {
+    let scopes = roles.into_iter().flat_map(|role| role.scopes().iter());
+    let names: Vec<String> = scopes.map(|&name| name.to_owned()).collect();
+    match caller.scopes.cover(&Scopes::of(&names)) {
+        true => Ok(()),
+        false => Err(Problem::new(
+            ProblemKind::Forbidden,
+            "nobody works on an account that may do more than they may",
+        )),
+    }
+}
+
+/// The account of that name, if the caller may work on it.
+async fn target(
+    state: &PeopleState,
+    caller: &Caller,
+    name: &AccountName,
+) -> Result<Account, Problem> {
+    let account = state.parts().people.account(name).await?;
+    covers(
+        caller,
+        account.roles.iter().filter_map(|name| Role::parse(name)),
+    )?;
+    Ok(account)
+}
+
+/// Lists accounts.
+#[utoipa::path(
+    get,
+    path = "/api/v1/accounts",
+    tag = "people",
+    params(PageQuery),
+    responses((status = 200, description = "Accounts, by name.", body = Page<AccountView>))
+)]
+async fn list_accounts(
+    State(state): State<PeopleState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<AccountView>>, Problem> {
+    let accounts = state.store().accounts().list().await?;
+    let views = accounts.into_iter().map(AccountView::from);
+    Ok(Json(Page::cut(views, &query, |account| {
+        account.name.clone()
+    })))
+}
+
+/// Makes an account.
+#[utoipa::path(
+    post,
+    path = "/api/v1/accounts",
+    tag = "people",
+    request_body = AccountRequest,
+    responses((status = 201, description = "The account.", body = AccountView))
+)]
+async fn create_account(
+    State(state): State<PeopleState>,
+    caller: Caller,
+    Query(NoParameters {}): Query<NoParameters>,
+    JsonBody(request): JsonBody<AccountRequest>,
+) -> Result<Done<AccountView>, Problem> {
+    covers(&caller, request.roles.iter().copied())?;
+    let new = NewAccount {
+        name: request.name.0,
+        roles: request.roles,
+        password: request.password.0,
+        must_change: true,
+    };
+    let account = state.parts().people.create(new).await?;
+    let target = format!("{}: {}", account.name, account.roles.join(" "));
+    Ok(Done::created(target, account.into()))
+}
+
+/// Changes an account's roles, disables it, or enables it again. Its sessions end.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/accounts/{name}",
+    tag = "people",
+    params(("name" = schema::AccountName, Path, description = "The account.")),
+    request_body = AccountChange,
+    responses((status = 200, description = "The account.", body = AccountView))
+)]
+async fn change_account(
+    State(state): State<PeopleState>,
+    caller: Caller,
+    Path(NameOf(name)): Path<NameOf>,
+    Query(NoParameters {}): Query<NoParameters>,
+    JsonBody(change): JsonBody<AccountChange>,
+) -> Result<Done<AccountView>, Problem> {
+    let people = &state.parts().people;
+    target(&state, &caller, &name).await?;
+    if let Some(roles) = &change.roles {
+        covers(&caller, roles.iter().copied())?;
+        people.set_roles(&name, roles).await?;
+    }
+    if let Some(disabled) = change.disabled {
+        people.set_disabled(&name, disabled).await?;
+    }
+    let account = people.account(&name).await?;
+    let is_disabled = if account.disabled { " (disabled)" } else { "" };
+    let target = format!("{name}{is_disabled}: {}", account.roles.join(" "));
+    Ok(Done::changed(target, account.into()))
+}
+
+/// Sets an account's password, for who lost theirs. Its sessions end, and its person must change it.
+#[utoipa::path(
+    put,
+    path = "/api/v1/accounts/{name}/password",
+    tag = "people",
+    params(("name" = schema::AccountName, Path, description = "The account.")),
+    request_body = PasswordRequest,
+    responses((status = 204, description = "It is set."))
+)]
+async fn set_account_password(
+    State(state): State<PeopleState>,
+    caller: Caller,
+    Path(NameOf(name)): Path<NameOf>,
+    Query(NoParameters {}): Query<NoParameters>,
+    JsonBody(request): JsonBody<PasswordRequest>,
+) -> Result<Done<()>, Problem> {
+    let account = target(&state, &caller, &name).await?;
+    let people = &state.parts().people;
+    people
+        .set_password(&account, request.password.0, true)
+        .await?;
+    Ok(Done::silently(name))
+}
+
+/// Removes an account's second factors and recovery codes, for who lost theirs. Its sessions end.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/accounts/{name}/second-factors",
+    tag = "people",
+    params(("name" = schema::AccountName, Path, description = "The account.")),
+    responses((status = 204, description = "They are removed."))
+)]
+async fn remove_second_factors(
+    State(state): State<PeopleState>,
+    caller: Caller,
+    Path(NameOf(name)): Path<NameOf>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Done<()>, Problem> {
+    let account = target(&state, &caller, &name).await?;
+    state
+        .parts()
+        .people
+        .remove_second_factors(&account.name)
+        .await?;
+    Ok(Done::silently(name))
+}
+
+/// Lists an account's log-in sessions.
+#[utoipa::path(
+    get,
+    path = "/api/v1/accounts/{name}/sessions",
+    tag = "people",
+    params(("name" = schema::AccountName, Path, description = "The account.")),
+    responses((status = 200, description = "The sessions, the oldest first.", body = All<LogInSession>))
+)]
+async fn list_account_sessions(
+    State(state): State<PeopleState>,
+    Path(NameOf(name)): Path<NameOf>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<All<LogInSession>>, Problem> {
+    let people = &state.parts().people;
+    let account = people.account(&name).await?;
+    let sessions = people.sessions(&account).await?;
+    Ok(Json(All::of(sessions.into_iter().map(LogInSession::from))))
+}
+
+/// Ends a log-in session of an account.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/accounts/{name}/sessions/{id}",
+    tag = "people",
+    params(
+        ("name" = schema::AccountName, Path, description = "The account."),
+        ("id" = schema::TokenId, Path, description = "The session.")
+    ),
+    responses((status = 204, description = "It is ended."))
+)]
+async fn end_account_session(
+    State(state): State<PeopleState>,
+    caller: Caller,
+    Path(path): Path<(NameOf, TokenId)>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Done<()>, Problem> {
+    let (NameOf(name), id) = path;
+    target(&state, &caller, &name).await?;
+    match state.parts().people.end_session(name.as_str(), id).await? {
+        true => Ok(Done::silently(format!("{name}/{id}"))),
+        false => Err(Problem::not_found(format_args!("session {id} of {name}"))),
+    }
+}

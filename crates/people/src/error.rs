@@ -1,0 +1,64 @@
+//! What can go wrong with people.
+
+use palisade_keys::KeystoreError;
+use palisade_store::StoreError;
+
+use crate::{BlocklistError, HashError, Verdict, WorkshopError};
+
+/// Why [`People`](crate::People) could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The blocklist cannot be read.
+    #[error(transparent)]
+    Blocklist(#[from] BlocklistError),
+    /// The decoy cannot be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The key that seals second factors cannot be had.
+    #[error("the key that seals second factors cannot be had: {0}")]
+    Keys(#[from] KeystoreError),
+    /// There is no randomness, or the key is none.
+    #[error("the key that seals second factors cannot be made or used")]
+    Seal,
+}
+
+/// Why something with an account was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum PeopleError {
+    /// The password breaks rules.
+    #[error("the password may not be used")]
+    Password(Verdict),
+    /// There is no such account.
+    #[error("there is no account {0}")]
+    NoAccount(String),
+    /// It is the last owner.
+    #[error("this is the last owner: make another one first")]
+    LastOwner,
+    /// What was shown is not right.
+    #[error("what was shown is not right")]
+    NotRight,
+    /// Too many attempts; come back after so many seconds.
+    #[error("too many attempts: try again in {0} seconds")]
+    TooMany(u64),
+    /// The account was changed by somebody else meanwhile.
+    #[error("the account was changed meanwhile: look at it and try again")]
+    Changed,
+    /// There is a second factor already.
+    #[error("the account has such a second factor: an owner removes it first")]
+    HasFactor,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The work on a password was not done.
+    #[error(transparent)]
+    Workshop(#[from] WorkshopError),
+    /// The password cannot be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// There is no randomness.
+    #[error("the operating system gives no random bytes")]
+    Random,
+    /// A second factor cannot be sealed or opened.
+    #[error("a second factor cannot be sealed or opened")]
+    Seal,
+}

@@ -1,0 +1,264 @@
+//! Logging in, and the sessions that come of it. Whatever is wrong, the answer is the same and takes as long:
+//! an account that does not exist, one that is disabled, a password that is not right. That a second factor
+//! is wanted is said only to whoever showed the right password.
+
+use std::net::IpAddr;
+
+use palisade_core::{Timestamp, TokenId};
+use palisade_store::{Account, AccountSession};
+
+use crate::{AccountName, PasswordHash, People, PeopleError, Role, secret};
+
+/// The prefix of a session's secret.
+pub const SESSION_PREFIX: &str = "pss_";
+/// A secret is far shorter; longer ones are not even hashed.
+const MAX_SECRET: usize = 128;
+/// Sessions that an account keeps besides the newest.
+const KEPT: u32 = 31;
+/// How often the use of a session is noted.
+const NOTE_EVERY_S: i64 = 60;
+
+/// What somebody shows who wants to log in.
+pub struct LogIn {
+    /// The account's name.
+    pub account: String,
+    /// Its password.
+    pub password: String,
+    /// A code of a second factor, if they have one at hand.
+    pub code: Option<String>,
+    /// From where they come.
+    pub source: Option<IpAddr>,
+}
+
+/// Why nobody was logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInError {
+    /// Something of it is not right; nobody is told what.
+    #[error("the account or the password is not right")]
+    NotRight,
+    /// The password is right; a code of a second factor is wanted, or was not right.
+    #[error(
+        "a code of a second factor is wanted, and none came that is right and was not used before"
+    )]
+    SecondFactor,
+    /// Something else.
+    #[error(transparent)]
+    People(#[from] PeopleError),
+}
+
+impl From<palisade_store::StoreError> for LogInError {
+    fn from(error: palisade_store::StoreError) -> Self {
+        Self::People(error.into())
+    }
+}
+
+/// A session that just began.
+pub struct Opened {
+    /// Its secret: shown now and never again.
+    pub secret: String,
+    /// Whose it is, and what they may do.
+    pub who: Recognised,
+}
+
+/// Whose session it is, and what they may do in it.
+#[derive(Debug, Clone)]
+pub struct Recognised {
+    /// The session.
+    pub session: TokenId,
+    /// The account.
+    pub account: Account,
+    /// When the session ends, however much it is used.
+    pub expires_at: Timestamp,
+    /// What must be done before anything else may be.
+    pub first: Option<MustFirst>,
+}
+
+/// What somebody must do before they may do anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MustFirst {
+    /// Change the password, which somebody else chose.
+    ChangePassword,
+    /// Enrol a second factor, which their roles require.
+    EnrolSecondFactor,
+}
+
+impl Recognised {
+    /// The account's roles.
+    #[must_use]
+    pub fn roles(&self) -> Vec<Role> {
+        let roles = self.account.roles.iter();
+        roles.filter_map(|name| Role::parse(name)).collect()
+    }
+
+    /// The names of the scopes that the session may use now.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<String> {
+        if self.first.is_some() {
+            return Vec::new();
+        }
+        let roles = self.roles();
+        let scopes = roles.iter().flat_map(|role| role.scopes());
+        scopes.map(|&scope| scope.to_owned()).collect()
+    }
+}
+
+impl People {
+    /// Logs somebody in.
+    ///
+    /// # Errors
+    /// When something is not right, or too many attempts were made.
+    pub async fn log_in(&self, who: LogIn) -> Result<Opened, LogInError> {
+        let now = self.ground.clock.now();
+        let name = who.account.to_ascii_lowercase();
+        let begun = self.attempts.begin(&name, who.source, now);
+        begun.map_err(PeopleError::TooMany)?;
+        let found = match AccountName::parse(&name) {
+            Ok(name) => self.ground.store.accounts().find(name.as_str()).await?,
+            Err(_) => None,
+        };
+        // Whoever does not exist takes as long as whoever does.
+        let hash = found.as_ref().map_or_else(
+            || self.decoy.clone(),
+            |account| PasswordHash::stored(account.password.clone()),
+        );
+        let password = zeroize::Zeroizing::new(who.password);
+        let work = move || hash.is_of(&password);
+        let is_right = self.workshop.run(work).await.map_err(PeopleError::from)?;
+        let Some(account) = found.filter(|account| is_right && !account.disabled) else {
+            return Err(LogInError::NotRight);
+        };
+        let has_factor = self.has_second_factor(&account.name).await?;
+        if has_factor {
+            let Some(code) = who.code else {
+                self.attempts.succeeded(&name, who.source, false);
+                return Err(LogInError::SecondFactor);
+            };
+            if !self.take_code(&account.name, &code).await? {
+                return Err(LogInError::SecondFactor);
+            }
+        }
+        self.attempts.succeeded(&name, who.source, true);
+        self.ground
+            .store
+            .accounts()
+            .touch(&account.name, now)
+            .await?;
+        Ok(self.open_session(account, has_factor, who.source).await?)
+    }
+
+    /// Begins a session under a new secret, whoever had one before.
+    pub(crate) async fn open_session(
+        &self,
+        account: Account,
+        second_factor: bool,
+        source: Option<IpAddr>,
+    ) -> Result<Opened, PeopleError> {
+        let now = self.ground.clock.now();
+        let secret = secret::generate(SESSION_PREFIX)?;
+        let life = std::time::Duration::from_secs(self.sessions.absolute_s);
+        let session = AccountSession {
+            id: TokenId::generate(),
+            hash: secret::hash(&secret),
+            account: account.name.clone(),
+            generation: account.generation,
+            second_factor,
+            source: source.map(|source| source.to_string()),
+            created_at: now,
+            seen_at: now,
+            expires_at: now.checked_add(life).unwrap_or(Timestamp::MAX),
+        };
+        self.ground
+            .store
+            .account_sessions()
+            .add(&session, KEPT)
+            .await?;
+        let who = self.recognised(account, &session);
+        Ok(Opened { secret, who })
+    }
+
+    /// Says whose session a secret is of; nobody's where it is unknown or has ended, its account was
+    /// disabled, or its roles, password or factors were changed since.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recognise(&self, secret: &str) -> Result<Option<Recognised>, PeopleError> {
+        if secret.len() > MAX_SECRET || !secret.starts_with(SESSION_PREFIX) {
+            return Ok(None);
+        }
+        let now = self.ground.clock.now();
+        let sessions = self.ground.store.account_sessions();
+        // The hash is what is looked up: how long that takes says nothing about any secret.
+        let Some(session) = sessions.find(&secret::hash(secret)).await? else {
+            return Ok(None);
+        };
+        let idle_s = now.as_second() - session.seen_at.as_second();
+        if session.expires_at <= now || idle_s >= self.sessions.idle_s as i64 {
+            return Ok(None);
+        }
+        let account = self.ground.store.accounts().find(&session.account).await?;
+        let is_valid =
+            |account: &Account| !account.disabled && account.generation == session.generation;
+        let Some(account) = account.filter(is_valid) else {
+            return Ok(None);
+        };
+        if idle_s >= NOTE_EVERY_S
+            && let Err(error) = sessions.touch(session.id, now).await
+        {
+            tracing::warn!(%error, session = %session.id, "the use of a session could not be noted");
+        }
+        Ok(Some(self.recognised(account, &session)))
+    }
+
+    fn recognised(&self, account: Account, session: &AccountSession) -> Recognised {
+        let needs_factor = account
+            .roles
+            .iter()
+            .filter_map(|name| Role::parse(name))
+            .any(|role| role == Role::Owner || self.factor_roles.contains(&role));
+        let first = match (account.must_change, session.second_factor) {
+            (true, _) => Some(MustFirst::ChangePassword),
+            (false, false) if needs_factor => Some(MustFirst::EnrolSecondFactor),
+            (false, _) => None,
+        };
+        Recognised {
+            session: session.id,
+            account,
+            expires_at: session.expires_at,
+            first,
+        }
+    }
+
+    /// The sessions of an account that are valid now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sessions(&self, account: &Account) -> Result<Vec<AccountSession>, PeopleError> {
+        let now = self.ground.clock.now();
+        let mut found = self
+            .ground
+            .store
+            .account_sessions()
+            .of(&account.name)
+            .await?;
+        found.retain(|session| {
+            let idle_s = now.as_second() - session.seen_at.as_second();
+            session.generation == account.generation
+                && session.expires_at > now
+                && idle_s < self.sessions.idle_s as i64
+        });
+        Ok(found)
+    }
+
+    /// Ends a session of an account; `false` where it has no such session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_session(&self, account: &str, id: TokenId) -> Result<bool, PeopleError> {
+        Ok(self
+            .ground
+            .store
+            .account_sessions()
+            .remove(account, id)
+            .await?)
+    }
+}

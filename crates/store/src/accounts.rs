@@ -1,0 +1,279 @@
+//! Accounts of people. Each change that must end the account's sessions moves its generation, in the same
+//! statement; a session of an earlier generation is none.
+
+use palisade_core::Timestamp;
+use sqlx::{AnyConnection, any::AnyRow};
+
+use crate::{Store, StoreError, row};
+
+/// An account of a person.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name, in small letters.
+    pub name: String,
+    /// Its roles, by name.
+    pub roles: Vec<String>,
+    /// The hash of its password, in PHC form.
+    pub password: String,
+    /// Whether the password must be changed before anything else.
+    pub must_change: bool,
+    /// Whether it is disabled.
+    pub disabled: bool,
+    /// Moves with each change that ends its sessions.
+    pub generation: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its password was last changed.
+    pub password_changed_at: Timestamp,
+    /// When somebody last logged in to it.
+    pub last_login_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account")
+            .field("name", &self.name)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The role without which nobody could administer.
+const OWNER: &str = "%\"owner\"%";
+/// Whether an owner is left besides $1; $2 is [`OWNER`].
+const ANOTHER_OWNER: &str = "EXISTS (SELECT 1 FROM accounts o WHERE o.name <> $1 AND o.disabled = 0 \
+                             AND o.roles LIKE $2)";
+
+/// The repository of accounts.
+#[derive(Debug)]
+pub struct Accounts<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Accounts of people.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts<'_> {
+        Accounts { store: self }
+    }
+}
+
+impl Accounts<'_> {
+    /// Writes a new account down.
+    ///
+    /// # Errors
+    /// When there is one of that name, or the database fails.
+    pub async fn add(&self, account: &Account) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO accounts VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+            .bind(account.name.as_str())
+            .bind(row::to_json(&account.roles, "roles")?)
+            .bind(account.password.as_str())
+            .bind(i64::from(account.must_change))
+            .bind(i64::from(account.disabled))
+            .bind(account.generation as i64)
+            .bind(row::nanos(account.created_at))
+            .bind(row::nanos(account.password_changed_at))
+            .bind(account.last_login_at.map(row::nanos))
+            .execute(self.store.writer())
+            .await
+            .map_err(|error| {
+                StoreError::on_insert(error, || format!("account {}", account.name))
+            })?;
+        Ok(())
+    }
+
+    /// Finds an account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find(&self, name: &str) -> Result<Option<Account>, StoreError> {
+        sqlx::query("SELECT * FROM accounts WHERE name = $1")
+            .bind(name)
+            .fetch_optional(self.store.readers())
+            .await?
+            .map(|found| read(&found))
+            .transpose()
+    }
+
+    /// The first ten thousand accounts, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list(&self) -> Result<Vec<Account>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM accounts ORDER BY name LIMIT 10000")
+            .fetch_all(self.store.readers())
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Whether an owner is there who is not disabled.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_owner(&self) -> Result<bool, StoreError> {
+        let found =
+            sqlx::query("SELECT name FROM accounts WHERE disabled = 0 AND roles LIKE $1 LIMIT 1")
+                .bind(OWNER)
+                .fetch_optional(self.store.writer())
+                .await?;
+        Ok(found.is_some())
+    }
+
+    /// Sets an account's roles and ends its sessions; `false` where there is no such account, or it is the
+    /// last owner and would be none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_roles(&self, name: &str, roles: &[String]) -> Result<bool, StoreError> {
+        let sql = format!(
+            "UPDATE accounts SET roles = $3, generation = generation + 1 WHERE name = $1 \
+             AND ($3 LIKE $2 OR disabled = 1 OR roles NOT LIKE $2 OR {ANOTHER_OWNER})"
+        );
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(name)
+            .bind(OWNER)
+            .bind(row::to_json(&roles, "roles")?)
+            .execute(self.store.writer())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Disables or enables an account and ends its sessions; `false` where there is no such account, or it
+    /// is the last owner.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<bool, StoreError> {
+        let sql = format!(
+            "UPDATE accounts SET disabled = $3, generation = generation + 1 WHERE name = $1 \
+             AND ($3 = 0 OR roles NOT LIKE $2 OR {ANOTHER_OWNER})"
+        );
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(name)
+            .bind(OWNER)
+            .bind(i64::from(disabled))
+            .execute(self.store.writer())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Sets an account's password, ends its sessions, and keeps `history` passwords of before; `false`
+    /// where there is no such account, or its password is no longer the one that was looked at.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_password(
+        &self,
+        looked_at: &Account,
+        (password, must_change): (&str, bool),
+        history: u32,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.store.writer().begin().await?;
+        let done = sqlx::query(
+            "UPDATE accounts SET password = $2, must_change = $3, generation = generation + 1, \
+             password_changed_at = $4 WHERE name = $1 AND generation = $5",
+        )
+        .bind(looked_at.name.as_str())
+        .bind(password)
+        .bind(i64::from(must_change))
+        .bind(row::nanos(now))
+        .bind(looked_at.generation as i64)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        retire(&mut transaction, looked_at, history, now).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The newest passwords that an account had before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn previous_passwords(
+        &self,
+        name: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT password FROM password_history WHERE account = $1 \
+             ORDER BY retired_at DESC LIMIT $2",
+        )
+        .bind(name)
+        .bind(i64::from(limit))
+        .fetch_all(self.store.readers())
+        .await?;
+        rows.iter()
+            .map(|found| row::text(found, "password"))
+            .collect()
+    }
+
+    /// Notes that somebody logged in.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn touch(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("UPDATE accounts SET last_login_at = $2 WHERE name = $1")
+            .bind(name)
+            .bind(row::nanos(now))
+            .execute(self.store.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Ends all sessions of an account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_sessions(&self, name: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE accounts SET generation = generation + 1 WHERE name = $1")
+            .bind(name)
+            .execute(self.store.writer())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+async fn retire(
+    connection: &mut AnyConnection,
+    account: &Account,
+    history: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO password_history (account, retired_at, password) VALUES ($1, $2, $3) \
+         ON CONFLICT (account, retired_at) DO NOTHING",
+    )
+    .bind(account.name.as_str())
+    .bind(row::nanos(now))
+    .bind(account.password.as_str())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "DELETE FROM password_history WHERE account = $1 AND retired_at NOT IN \
+         (SELECT retired_at FROM password_history WHERE account = $1 \
+          ORDER BY retired_at DESC LIMIT $2)",
+    )
+    .bind(account.name.as_str())
+    .bind(i64::from(history))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn read(found: &AnyRow) -> Result<Account, StoreError> {
+    Ok(Account {
+        name: row::text(found, "name")?,
+        roles: row::json(found, "roles")?,
+        password: row::text(found, "password")?,
+        must_change: row::flag(found, "must_change")?,
+        disabled: row::flag(found, "disabled")?,
+        generation: row::unsigned(found, "generation")?,
+        created_at: row::time(found, "created_at")?,
+        password_changed_at: row::time(found, "password_changed_at")?,
+        last_login_at: row::optional_time(found, "last_login_at")?,
+    })
+}
