@@ -9,11 +9,12 @@ use serde_json::json;
 use crate::{
     client::{Noun, Verb},
     commands::{
-        ActionCommand, ApiTokenCommand, AuditCommand, BaselineCommand, CaCommand, CaseCommand,
-        DeviceCommand, EventsCommand, ExportCommand, FindingCommand, GrantCommand, LedgerCommand,
-        LoginCommand, LogoutCommand, MessageCommand, PasswordCommand, PlaybookNoun, PolicyCommand,
-        ProductCommand, ResponseCommand, RulesCommand, SegmentCommand, ServiceCommand,
-        SessionCommand, StatusCommand, SuppressionCommand, TokenCommand, WhoamiCommand,
+        AccountCommand, ActionCommand, ApiTokenCommand, AuditCommand, BaselineCommand, CaCommand,
+        CaseCommand, DeviceCommand, EventsCommand, ExportCommand, FindingCommand, GrantCommand,
+        LedgerCommand, LoginCommand, LogoutCommand, MessageCommand, PasswordCommand, PlaybookNoun,
+        PolicyCommand, ProductCommand, ResponseCommand, RulesCommand, SegmentCommand,
+        ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand, TokenCommand,
+        WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -79,6 +80,8 @@ enum Command {
     Whoami(Verb<WhoamiCommand>),
     /// Show how the server is doing
     Status(Verb<StatusCommand>),
+    /// Accounts of people: roles, passwords, log-in sessions
+    Account(Noun<AccountCommand>),
     /// Passwords: whether one may be used
     #[command(subcommand)]
     Password(PasswordCommand),
@@ -157,6 +160,7 @@ impl Cli {
             Command::Logout(command) => command.run(&output).map(crate::done),
             Command::Whoami(verb) => verb.run(output).map(crate::done),
             Command::Status(verb) => verb.run(output).map(crate::done),
+            Command::Account(noun) => noun.run(output).map(crate::done),
             Command::Password(command) => command.run(&output),
             Command::Device(noun) => noun.run(output).map(crate::done),
             Command::Product(noun) => noun.run(output).map(crate::done),

@@ -23,7 +23,7 @@ use crate::{
 pub(crate) use call::{Call, path};
 pub(crate) use follow::Follow;
 pub(crate) use profile::Profile;
-pub(crate) use prompt::{confirm, new_passphrase, passphrase, password, secret};
+pub(crate) use prompt::{confirm, new_passphrase, new_password, passphrase, password, secret};
 
 /// The token, instead of the one that was noted.
 pub(crate) const TOKEN_VARIABLE: &str = "PALISADE_TOKEN";

@@ -2,6 +2,7 @@
 //! for, the server does.
 
 mod account;
+mod accounts;
 mod action;
 mod api_token;
 mod audit;
@@ -32,6 +33,7 @@ use clap::Args;
 use crate::{client::Call, failure::Failure};
 
 pub(crate) use account::{LoginCommand, LogoutCommand, StatusCommand, WhoamiCommand};
+pub(crate) use accounts::AccountCommand;
 pub(crate) use action::ActionCommand;
 pub(crate) use api_token::ApiTokenCommand;
 pub(crate) use audit::AuditCommand;

@@ -39,6 +39,15 @@ pub(crate) fn password(prompt: &str) -> Result<String, Failure> {
     asked(prompt)
 }
 
+/// Reads a password that is chosen now: on a terminal it is asked for twice.
+pub(crate) fn new_password() -> Result<String, Failure> {
+    let first = password("New password")?;
+    if std::io::stdin().is_terminal() && password("Once more")? != first {
+        return Err(Failure::usage("the two passwords are not the same"));
+    }
+    Ok(first)
+}
+
 fn asked(prompt: &str) -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {

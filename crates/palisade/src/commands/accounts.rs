@@ -1,0 +1,170 @@
+//! `palisade account`.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::PageArgs;
+use crate::{
+    client::{Act, Session, confirm, new_password, path},
+    failure::Failure,
+    output::{Column, column},
+};
+
+const COLUMNS: [Column; 5] = [
+    column("ACCOUNT", "/name"),
+    column("ROLES", "/roles"),
+    column("DISABLED", "/disabled"),
+    column("LAST LOG-IN", "/last_login_at"),
+    column("PASSWORD OF", "/password_changed_at"),
+];
+const SESSIONS: [Column; 5] = [
+    column("SESSION", "/id"),
+    column("FROM", "/source"),
+    column("SECOND FACTOR", "/second_factor"),
+    column("BEGAN", "/created_at"),
+    column("LAST USED", "/seen_at"),
+];
+
+/// Accounts of people: roles, passwords, log-in sessions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// List accounts
+    #[command(after_help = "Examples:\n  palisade account list")]
+    List {
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Make an account; its first password is asked for, or read from standard input
+    #[command(after_help = "Examples:
+  palisade account create anna --role operator
+  palisade account create anna --role auditor < first-password
+
+Roles: owner, security-analyst, operator, release-manager, auditor, technician. Whose account it is
+changes the password at the first log-in.")]
+    Create(CreateArgs),
+    /// Set an account's roles; its sessions end
+    #[command(after_help = "Examples:\n  palisade account role anna operator technician")]
+    Role {
+        /// The account
+        name: String,
+        /// Its roles from now on
+        #[arg(value_name = "ROLE", required = true)]
+        roles: Vec<String>,
+    },
+    /// Disable an account, or enable it again; its sessions end
+    #[command(after_help = "Examples:
+  palisade account disable anna
+  palisade account disable anna --undo")]
+    Disable(DisableArgs),
+    /// Set an account's password for who lost theirs; it is asked for, or read from standard input
+    #[command(after_help = "Examples:\n  palisade account passwd anna")]
+    Passwd {
+        /// The account
+        name: String,
+        /// Remove its second factors and recovery codes too
+        #[arg(long)]
+        reset_second_factors: bool,
+    },
+    /// List an account's log-in sessions, or end one
+    #[command(after_help = "Examples:
+  palisade account sessions anna
+  palisade account sessions anna --end 01K0ZJ5D0G0000000000000000")]
+    Sessions {
+        /// The account
+        name: String,
+        /// End this session
+        #[arg(long, value_name = "SESSION")]
+        end: Option<String>,
+    },
+}
+
+/// What an account is to be.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Its name, which the audit log shows
+    name: String,
+    /// A role; may be repeated
+    #[arg(long = "role", value_name = "ROLE", required = true)]
+    roles: Vec<String>,
+}
+
+/// Which account.
+#[derive(Debug, Args)]
+pub(crate) struct DisableArgs {
+    /// The account
+    name: String,
+    /// Enable it again
+    #[arg(long)]
+    undo: bool,
+    /// Do not ask whether you are sure
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Act for AccountCommand {
+    fn act(self, session: &Session) -> Result<(), Failure> {
+        let output = &session.output;
+        match self {
+            Self::List { page } => {
+                let answer = page.read(|| session.get(path(&["accounts"])))?;
+                output.list(&answer, &COLUMNS)
+            }
+            Self::Create(args) => {
+                let password = new_password()?;
+                let body = json!({ "name": args.name, "roles": args.roles, "password": password });
+                let answer = session.post(path(&["accounts"])).json(&body).send()?;
+                output.done(&answer, &format!("Account {} is made.", args.name))
+            }
+            Self::Role { name, roles } => {
+                let call = session.patch(path(&["accounts", &name]));
+                let answer = call.json(&json!({ "roles": roles })).send()?;
+                let roles = roles.join(", ");
+                output.done(&answer, &format!("{name} is {roles}; its sessions ended."))
+            }
+            Self::Disable(args) => {
+                let name = &args.name;
+                if !args.undo {
+                    confirm(args.yes, &format!("Disable {name} and end its sessions?"))?;
+                }
+                let call = session.patch(path(&["accounts", name]));
+                let answer = call.json(&json!({ "disabled": !args.undo })).send()?;
+                let sentence = match args.undo {
+                    true => format!("Account {name} is enabled."),
+                    false => format!("Account {name} is disabled; its sessions ended."),
+                };
+                output.done(&answer, &sentence)
+            }
+            Self::Passwd {
+                name,
+                reset_second_factors,
+            } => {
+                let body = json!({ "password": new_password()? });
+                let call = session.put(path(&["accounts", &name, "password"]));
+                let answer = call.json(&body).send()?;
+                if reset_second_factors {
+                    session
+                        .delete(path(&["accounts", &name, "second-factors"]))
+                        .send()?;
+                }
+                output.done(
+                    &answer,
+                    &format!(
+                        "The password of {name} is set; its person changes it at the next log-in."
+                    ),
+                )
+            }
+            Self::Sessions { name, end: None } => {
+                let answer = session.get(path(&["accounts", &name, "sessions"])).send()?;
+                output.list(&answer, &SESSIONS)
+            }
+            Self::Sessions {
+                name,
+                end: Some(id),
+            } => {
+                let call = session.delete(path(&["accounts", &name, "sessions", &id]));
+                let answer = call.send()?;
+                output.done(&answer, &format!("Session {id} has ended."))
+            }
+        }
+    }
+}
