@@ -117,12 +117,14 @@ def test_spraying_one_password_over_many_accounts_is_slowed_and_tells_nothing(ow
 def test_a_disabled_account_s_session_ends_at_the_next_request(palisade):
     session = account(palisade, "carl", "operator")
     assert call(palisade, "GET", "/devices", session=session).status == 200
+    palisade.login()
     palisade.cli("account", "disable", "carl", "--yes")
     assert call(palisade, "GET", "/devices", session=session).status == 401
     assert log_in(palisade, "carl")[0].status == 401
 
 
 def test_the_command_line_makes_and_lists_accounts_and_judges_passwords(palisade):
+    palisade.login()
     palisade.cli("account", "create", "dora", "--role", "auditor", input=OTHER.encode())
     listed = palisade.cli_json("account", "list")["items"]
     assert [one["roles"] for one in listed if one["name"] == "dora"] == [["auditor"]]

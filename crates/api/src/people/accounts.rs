@@ -70,6 +70,22 @@ impl TryFrom<String> for NameOf {
     }
 }
 
+/// Some roles, no more than there are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Vec<Role>")]
+pub(crate) struct Roles(Vec<Role>);
+
+impl TryFrom<Vec<Role>> for Roles {
+    type Error = &'static str;
+
+    fn try_from(roles: Vec<Role>) -> Result<Self, Self::Error> {
+        match roles.len() <= Role::ALL.len() {
+            true => Ok(Self(roles)),
+            false => Err("there are only 6 roles"),
+        }
+    }
+}
+
 /// A password, which no problem and no log shows.
 pub(super) type Password = Text<1, 1024>;
 
@@ -186,7 +202,7 @@ pub(crate) struct AccountRequest {
     name: NameOf,
     /// Its roles: no more than the caller may do.
     #[schema(value_type = Vec<RoleDoc>, max_items = 6)]
-    roles: Vec<Role>,
+    roles: Roles,
     /// Its first password; its person must change it.
     password: Password,
 }
@@ -199,7 +215,7 @@ pub(crate) struct AccountChange {
     /// Its roles.
     #[serde(default, deserialize_with = "super::tokens::present")]
     #[schema(value_type = Vec<RoleDoc>, required = false, nullable = false, max_items = 6)]
-    roles: Option<Vec<Role>>,
+    roles: Option<Roles>,
     /// Whether it is disabled.
     #[serde(default, deserialize_with = "super::tokens::present")]
     #[schema(value_type = bool, required = false, nullable = false)]
@@ -274,10 +290,10 @@ async fn create_account(
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(request): JsonBody<AccountRequest>,
 ) -> Result<Done<AccountView>, Problem> {
-    covers(&caller, request.roles.iter().copied())?;
+    covers(&caller, request.roles.0.iter().copied())?;
     let new = NewAccount {
         name: request.name.0,
-        roles: request.roles,
+        roles: request.roles.0,
         password: request.password.0,
         must_change: true,
     };
@@ -304,7 +320,7 @@ async fn change_account(
 ) -> Result<Done<AccountView>, Problem> {
     let people = &state.parts().people;
     target(&state, &caller, &name).await?;
-    if let Some(roles) = &change.roles {
+    if let Some(Roles(roles)) = &change.roles {
         covers(&caller, roles.iter().copied())?;
         people.set_roles(&name, roles).await?;
     }
