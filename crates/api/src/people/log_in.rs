@@ -60,7 +60,7 @@ impl From<MustFirst> for First {
 
 /// Who the caller is.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Session)]
+#[schema(as = CallerSession)]
 pub(crate) struct SessionView {
     /// The account's or the token's name; acts are recorded under it.
     name: String,
