@@ -30,7 +30,7 @@ pub struct Attack {
 /// What came of it.
 #[derive(Debug)]
 pub struct Contained {
-    /// Milliseconds from the first bad message until the attacker was answered no more.
+    /// Milliseconds from the first bad message until the attacker was served no more, and not let in again.
     pub times_ms: Vec<f64>,
     /// Attackers that were still served after [`PATIENCE`].
     pub missed: usize,
@@ -69,8 +69,14 @@ impl Attack {
             for &number in part {
                 let index = self.healthy + number;
                 let identity = tokio::task::block_in_place(|| broker.publisher(index));
-                let client = open(broker.address(), identity, bad_address(number)).await?;
-                attacks.spawn(attack(client, topic(number % self.healthy.max(1))));
+                let attacker = Attacker {
+                    address: broker.address(),
+                    identity: identity.clone(),
+                    source: bad_address(number),
+                    topic: topic(number % self.healthy.max(1)),
+                };
+                let client = open(attacker.address, identity, attacker.source).await?;
+                attacks.spawn(attacker.run(client));
             }
             while let Some(time) = attacks.join_next().await {
                 match time?? {
@@ -126,49 +132,89 @@ async fn stay(client: Client, mut over: watch::Receiver<bool>) -> bool {
     answered
 }
 
-/// Publishes to another device's topic and pings after each, until nothing is answered. Gives the time from
-/// the first message to the last answer, or `None` where answers go on.
-async fn attack(client: Client, topic: String) -> Result<Option<Duration>> {
-    let (mut reader, mut write) = client.split();
-    let mut shot = publish_packet(&topic, 64, None);
-    shot.extend(PINGREQ);
-    let started = Instant::now();
-    let answered = Arc::new(parking_lot::Mutex::new((started, false)));
-    let heard = answered.clone();
-    let listening = tokio::spawn(async move {
+/// One device that turned bad.
+struct Attacker {
+    address: SocketAddr,
+    identity: Identity,
+    source: SocketAddr,
+    topic: String,
+}
+
+/// How one session of an attacker ended.
+enum End {
+    /// It was closed, then.
+    Closed(Instant),
+    /// Nothing was answered any more, after this answer.
+    Silent(Instant),
+    /// It did not end: it is served still.
+    Served,
+}
+
+impl Attacker {
+    /// Attacks, and comes back each time that it is thrown out, until it is not let in any more or hears
+    /// nothing. Gives the time from its first message to the last thing that the broker did for it, or `None`
+    /// where it is served still.
+    async fn run(self, first: Client) -> Result<Option<Duration>> {
+        let (started, mut client) = (Instant::now(), first);
         loop {
-            let open = reader
-                .frames(|frame| {
-                    if matches!(frame, Frame::Other(13)) {
-                        heard.lock().0 = Instant::now();
-                    }
-                })
-                .await
-                .unwrap_or(false);
-            if !open {
-                *heard.lock() = (Instant::now(), true);
-                return;
+            let last = match self.session(client, started).await {
+                End::Silent(last) => return Ok(Some(last.duration_since(started))),
+                End::Served => return Ok(None),
+                End::Closed(last) => last,
+            };
+            let again = open(self.address, self.identity.clone(), self.source);
+            client = match tokio::time::timeout(SILENCE, again).await {
+                Ok(Ok(client)) => client,
+                _ => return Ok(Some(last.duration_since(started))),
+            };
+        }
+    }
+
+    /// Publishes to another device's topic and pings after each, until nothing is answered.
+    async fn session(&self, client: Client, started: Instant) -> End {
+        let (mut reader, mut write) = client.split();
+        let mut shot = publish_packet(&self.topic, 64, None);
+        shot.extend(PINGREQ);
+        let answered = Arc::new(parking_lot::Mutex::new((Instant::now(), false)));
+        let heard = answered.clone();
+        let listening = tokio::spawn(async move {
+            loop {
+                let open = reader
+                    .frames(|frame| {
+                        if matches!(frame, Frame::Other(13)) {
+                            heard.lock().0 = Instant::now();
+                        }
+                    })
+                    .await
+                    .unwrap_or(false);
+                if !open {
+                    *heard.lock() = (Instant::now(), true);
+                    return;
+                }
             }
-        }
-    });
-    let over = loop {
-        let (last, closed) = *answered.lock();
-        if closed || last.elapsed() > SILENCE {
-            break Some(last.duration_since(started));
-        }
-        if started.elapsed() > PATIENCE {
-            break None;
-        }
-        // A peer that drops packets lets writes wait for ever; what counts is what is answered.
-        let _ = tokio::time::timeout(PACE, async {
-            write.write_all(&shot).await?;
-            write.flush().await
-        })
-        .await;
-        tokio::time::sleep(PACE).await;
-    };
-    listening.abort();
-    Ok(over)
+        });
+        let end = loop {
+            let (last, closed) = *answered.lock();
+            if closed {
+                break End::Closed(last);
+            }
+            if last.elapsed() > SILENCE {
+                break End::Silent(last);
+            }
+            if started.elapsed() > PATIENCE {
+                break End::Served;
+            }
+            // A peer that drops packets lets writes wait for ever; what counts is what is answered.
+            let _ = tokio::time::timeout(PACE, async {
+                write.write_all(&shot).await?;
+                write.flush().await
+            })
+            .await;
+            tokio::time::sleep(PACE).await;
+        };
+        listening.abort();
+        end
+    }
 }
 
 /// Attackers have addresses of their own: a ban of one must not be a ban of a healthy one.

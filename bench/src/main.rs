@@ -340,7 +340,7 @@ const LANES: usize = 8;
 
 async fn close_the_loop(options: &Options) -> Result<()> {
     println!(
-        "## First bad message until it is answered no more: {} attacks among {} healthy devices\n",
+        "## First bad message until it is answered no more and let in no more: {} attacks among {} healthy devices\n",
         options.attackers, options.live
     );
     let directory = tempfile::tempdir()?;
