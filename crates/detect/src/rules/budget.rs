@@ -9,6 +9,8 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 pub(crate) const MAX_VALUES: usize = 20_000;
 /// How deep they may lie in each other.
 pub(crate) const MAX_DEPTH: usize = 24;
+/// The most brackets and braces that are open at one place of a text, those in strings included.
+const MAX_OPEN: usize = 1_000;
 /// The longest text in a document, in bytes.
 pub(crate) const MAX_TEXT: usize = 64 * 1024;
 
@@ -124,4 +126,21 @@ impl<'de> Visitor<'de> for Count<'_> {
         // A tag of YAML (`!include`): nothing in a rule needs one.
         Err(A::Error::custom("tags (`!name`) are not read"))
     }
+}
+/// The line at which too many brackets and braces are open to be read: the reader takes as long as a text is
+/// long times how deep it is.
+pub(crate) fn too_deep_at(text: &str) -> Option<u32> {
+    let (mut open, mut line) = (0_usize, 1);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            b'\n' => line += 1,
+            _ => {}
+        }
+        if open > MAX_OPEN {
+            return Some(line);
+        }
+    }
+    None
 }

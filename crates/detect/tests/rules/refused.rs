@@ -57,6 +57,12 @@ fn a_bad_rule_is_named_with_its_line_and_reason() {
             "other",
         ),
         ("[]\n", 1, "mapping"),
+        // Reading it would take seconds.
+        (
+            &format!("title:\n  {}", "[".repeat(2_000)),
+            2,
+            "too many brackets",
+        ),
         ("", 1, "no rule"),
     ];
     for (text, line, word) in cases {

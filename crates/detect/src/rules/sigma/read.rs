@@ -174,6 +174,9 @@ impl Document<'_> {
     }
 
     fn read(&self) -> Result<Draft, RuleError> {
+        if let Some(line) = budget::too_deep_at(self.text) {
+            return Err(self.error(line, "too many brackets are open here"));
+        }
         let checked = budget::check(yaml_serde::Deserializer::from_str(self.text));
         checked.map_err(|error| {
             let line = error.location().map_or(1, |at| at.line());
