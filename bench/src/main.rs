@@ -7,10 +7,12 @@ mod client;
 mod containment;
 mod decision;
 mod fail2ban;
+mod https;
 mod load;
 mod mosquitto;
 mod nab;
 mod palisade;
+mod people;
 mod process;
 mod registry;
 mod report;
@@ -89,6 +91,12 @@ enum What {
     Enrolment,
     /// Import of an inventory.
     Import,
+    /// Many log-ins at once, against the hashes alone.
+    LogIns,
+    /// What a console reads of a large fleet.
+    Reads,
+    /// The event stream to many open consoles.
+    Streams,
     /// The Numenta Anomaly Benchmark, against EWMA-z and a windowed Gaussian; needs --nab.
     Nab,
 }
@@ -124,6 +132,9 @@ async fn main() -> Result<()> {
             What::Rules => evaluate_rules(&options)?,
             What::Enrolment => enrol(&options).await?,
             What::Import => import(&options).await?,
+            What::LogIns => people::print_log_ins(&options).await?,
+            What::Reads => people::print_reads(&options).await?,
+            What::Streams => people::print_streams(&options).await?,
             What::Nab => nab::measure(options.nab.as_deref())?,
         }
     }

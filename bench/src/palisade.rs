@@ -28,6 +28,7 @@ use crate::{
 pub struct Palisade {
     server: Server,
     mqtt_port: u16,
+    people_port: u16,
     data: PathBuf,
     root: String,
     rest: Rest,
@@ -104,6 +105,7 @@ impl Palisade {
         Ok(Self {
             server,
             mqtt_port,
+            people_port,
             data,
             root,
             rest,
@@ -116,6 +118,16 @@ impl Palisade {
     /// The REST door.
     pub fn rest(&self) -> &Rest {
         &self.rest
+    }
+
+    /// Where the door of people is.
+    pub fn people_address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.people_port).into()
+    }
+
+    /// The TLS configuration of a browser.
+    pub fn browser(&self) -> Result<Arc<ClientConfig>> {
+        crate::people::browser(&self.root)
     }
 
     /// The data directory.

@@ -45,6 +45,14 @@ impl Rest {
         self
     }
 
+    /// The header that authorises, as HTTP/1.1 has it.
+    pub fn authorization(&self) -> String {
+        match &self.token {
+            Some(token) => format!("Authorization: Bearer {token}\r\n"),
+            None => String::new(),
+        }
+    }
+
     /// Sends JSON and reads JSON.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.send(
