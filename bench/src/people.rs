@@ -135,7 +135,10 @@ pub async fn readings(
     let kinds: [(&str, PathOf); 6] = [
         ("first page of 50", |_| "?limit=50".to_owned()),
         ("a page in the middle", |at| {
-            format!("?limit=50&after=import-0-{at}")
+            // A cursor is the last key that was seen, in hexadecimal digits.
+            let key = format!("import-0-{at}");
+            let cursor: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+            format!("?limit=50&after={cursor}")
         }),
         ("a page of one site", |at| {
             format!("?limit=50&label=site%3Dplant-{}", at % 100)

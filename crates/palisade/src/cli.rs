@@ -26,6 +26,7 @@ use crate::{
     output::Output,
     recover::RecoverCommand,
     serve::ServeCommand,
+    top::TopCommand,
 };
 
 const EXAMPLES: &str = "Examples:
@@ -80,6 +81,8 @@ enum Command {
     Whoami(Verb<WhoamiCommand>),
     /// Show how the server is doing
     Status(Verb<StatusCommand>),
+    /// Watch the fleet in the terminal: posture, rates, cases, what happens
+    Top(Verb<TopCommand>),
     /// Accounts of people: roles, passwords, log-in sessions
     Account(Noun<AccountCommand>),
     /// Passwords: whether one may be used
@@ -160,6 +163,7 @@ impl Cli {
             Command::Logout(command) => command.run(&output).map(crate::done),
             Command::Whoami(verb) => verb.run(output).map(crate::done),
             Command::Status(verb) => verb.run(output).map(crate::done),
+            Command::Top(verb) => verb.run(output).map(crate::done),
             Command::Account(noun) => noun.run(output).map(crate::done),
             Command::Password(command) => command.run(&output),
             Command::Device(noun) => noun.run(output).map(crate::done),

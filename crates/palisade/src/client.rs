@@ -79,7 +79,7 @@ impl<C: Args + Act> Verb<C> {
 }
 
 /// A server to speak to, and where to print what it says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) output: Output,
     client: Client,
@@ -114,6 +114,11 @@ impl Session {
     /// The server's root certificates, as PEM.
     pub(crate) fn root_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// The server's address.
+    pub(crate) fn server(&self) -> &str {
+        &self.client.server
     }
 
     /// The name of the server's host.
@@ -157,6 +162,7 @@ pub(crate) fn read_roots(pem: &str) -> Result<Vec<Certificate<'static>>, Failure
 }
 
 /// Speaks to one server.
+#[derive(Clone)]
 pub(crate) struct Client {
     agent: Agent,
     server: String,

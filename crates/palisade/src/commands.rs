@@ -41,7 +41,7 @@ pub(crate) use baseline::BaselineCommand;
 pub(crate) use ca::CaCommand;
 pub(crate) use case::CaseCommand;
 pub(crate) use device::DeviceCommand;
-pub(crate) use events::EventsCommand;
+pub(crate) use events::{EventsCommand, short_line};
 pub(crate) use export::ExportCommand;
 pub(crate) use finding::FindingCommand;
 pub(crate) use grant::GrantCommand;

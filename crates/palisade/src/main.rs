@@ -16,6 +16,7 @@ mod keys;
 mod output;
 mod recover;
 mod serve;
+mod top;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 
 mod cell;
 mod progress;
+mod spark;
 mod table;
 
 use std::io::{IsTerminal, Write};
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 
 pub(crate) use cell::{sanitise, text as cell};
 pub(crate) use progress::{bar, spinner};
+pub(crate) use spark::spark;
 
 /// A column of a table: its heading, and where its value is in each item, as a JSON pointer.
 #[derive(Debug, Clone, Copy)]

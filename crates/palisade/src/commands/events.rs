@@ -231,8 +231,24 @@ impl EventsCommand {
 
 /// An event as one line for people.
 fn line(event: &Value) -> String {
+    let time = event.get("time").and_then(Value::as_str);
+    format!(
+        "{}  {}",
+        sanitise(time.unwrap_or_default()),
+        event_line(event)
+    )
+}
+
+/// An event as one line for people who know what day it is: the time to the second, and what happened.
+pub(crate) fn short_line(event: &Value) -> String {
+    let time = event.get("time").and_then(Value::as_str);
+    let clock = time.and_then(|time| time.get(11..19)).unwrap_or_default();
+    format!("{}  {}", sanitise(clock), event_line(event))
+}
+
+fn event_line(event: &Value) -> String {
     let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut line = format!("{}  {}", text("time"), text("kind"));
+    let mut line = text("kind").to_owned();
     if let Some(principal) = event.get("principal").filter(|value| value.is_object()) {
         let part = |name: &str| principal.get(name).and_then(Value::as_str).unwrap_or("");
         line.push_str(&format!("  {}/{}", part("type"), part("id")));
@@ -310,6 +326,10 @@ mod tests {
         assert_eq!(
             line(&event),
             "2026-01-01T00:00:00Z  denied  device/cam-1  count=3 resource=a b\u{fffd}[2J"
+        );
+        assert_eq!(
+            short_line(&event),
+            "00:00:00  denied  device/cam-1  count=3 resource=a b\u{fffd}[2J"
         );
     }
 }

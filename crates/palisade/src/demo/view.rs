@@ -13,11 +13,12 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Style, Stylize},
     text::{Line, Span},
-    widgets::{Block, Paragraph, Sparkline, Wrap},
+    widgets::{Block, Paragraph, Wrap},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::picture::{Cell, Picture, Snapshot};
+use crate::output::spark;
 
 /// Ten pictures a second.
 const FRAME: Duration = Duration::from_millis(100);
@@ -121,9 +122,21 @@ fn numbers_over_time(frame: &mut Frame<'_>, area: Rect, now: &Snapshot) {
     let rate = seconds(&now.messages).last().unwrap_or(0);
     let peak = seconds(&now.denials).max().unwrap_or(0);
     let title = format!("messages: {} in all, {rate}/s", now.totals.allowed);
-    spark(frame, allowed, &title, &now.messages, Color::Green);
+    spark(
+        frame,
+        allowed,
+        &title,
+        &now.messages,
+        Style::new().fg(Color::Green),
+    );
     let title = format!("denied: {} in all, peak {peak}/s", now.totals.denied);
-    spark(frame, denied, &title, &now.denials, Color::Red);
+    spark(
+        frame,
+        denied,
+        &title,
+        &now.denials,
+        Style::new().fg(Color::Red),
+    );
 }
 
 /// The mean of each second of a history: one sample alone says little.
@@ -132,17 +145,6 @@ fn seconds(history: &[u64]) -> impl Iterator<Item = u64> {
     history
         .windows(width)
         .map(move |second| second.iter().sum::<u64>().div_ceil(width as u64))
-}
-
-fn spark(frame: &mut Frame<'_>, area: Rect, title: &str, history: &[u64], color: Color) {
-    let width = usize::from(area.width.saturating_sub(2));
-    let from = history.len().saturating_sub(width);
-    let block = Block::bordered().title(format!(" {title} "));
-    let line = Sparkline::default()
-        .block(block)
-        .data(&history[from..])
-        .style(Style::new().fg(color));
-    frame.render_widget(line, area);
 }
 
 fn devices(frame: &mut Frame<'_>, area: Rect, now: &Snapshot) {
