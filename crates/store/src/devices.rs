@@ -10,6 +10,7 @@ use sqlx::{Any, AnyPool, QueryBuilder, any::AnyRow};
 use crate::{
     Store, StoreError,
     device_row::{COLUMNS, DeviceRow},
+    device_search::IdPart,
     row,
 };
 
@@ -190,10 +191,10 @@ impl Devices<'_> {
             query.push(", '') <> labels");
         }
         if let Some(part) = filter.search.as_deref().filter(|part| !part.is_empty()) {
-            query
-                .push(" AND replace(lower(id), ")
-                .push_bind(part.to_lowercase());
-            query.push(", '') <> lower(id)");
+            match IdPart::read(part, self.readers()).await? {
+                Some(part) => part.narrow(&mut query),
+                None => return Ok(Page::cut(Vec::new(), page.size(), |_| String::new())),
+            }
         }
         query.push(" ORDER BY id LIMIT ").push_bind(page.size() + 1);
         let rows = query.build().fetch_all(self.readers()).await?;

@@ -14,6 +14,7 @@ mod certificates;
 mod compliance;
 mod detectors;
 mod device_row;
+mod device_search;
 mod devices;
 mod drills;
 mod error;

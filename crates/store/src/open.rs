@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0007_audits.sql"),
     include_str!("../migrations/sqlite/0008_drills.sql"),
     include_str!("../migrations/sqlite/0009_people.sql"),
+    include_str!("../migrations/sqlite/0010_device_search.sql"),
 ];
 const READERS: u32 = 4;
 /// The newest version of the schema.

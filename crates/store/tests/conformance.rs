@@ -365,6 +365,46 @@ async fn devices_are_found_by_their_labels_and_by_a_part_of_their_id() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_id_is_found_whether_few_or_many_have_it() {
+    let (_directory, store) = store().await;
+    let mut all: Vec<Device> = (0..2_500).map(|n| device(&format!("d_{n:04}"))).collect();
+    all.extend(["dx1234", "D-1234", "ab"].map(device));
+    store.devices().register(&all).await.expect("registers");
+    let mut import = store.begin_import().await.expect("begins");
+    let staged = import.stage(&[device("imported-77")]).await;
+    staged.expect("stages");
+    import.commit().await.expect("imports");
+    let found = async |part: &str, after: Option<&str>| {
+        let filter = DeviceFilter {
+            search: Some(part.into()),
+            ..DeviceFilter::default()
+        };
+        let listed = store
+            .devices()
+            .list(&filter, &page(3, after.map(str::to_owned)))
+            .await;
+        let items = listed.expect("reads").items.into_iter();
+        items
+            .map(|device| device.id.to_string())
+            .collect::<Vec<_>>()
+    };
+    // Few: by the index; an underscore is no wildcard.
+    assert_eq!(found("_1234", None).await, ["d_1234"]);
+    assert_eq!(found("1234", None).await, ["D-1234", "d_1234", "dx1234"]);
+    assert_eq!(found("ORTED-7", None).await, ["imported-77"]);
+    assert_eq!(found("1234", Some("D-1234")).await, ["d_1234", "dx1234"]);
+    // Many, and too short for the index.
+    assert_eq!(found("d_", None).await, ["d_0000", "d_0001", "d_0002"]);
+    let many = found("d_0", Some("d_0997")).await;
+    assert_eq!(many, ["d_0998", "d_0999"]);
+    assert_eq!(found("ab", None).await, ["ab"]);
+    // What no id can hold.
+    for nothing in ["%", "a%b", "\"", "nowhere", "ü", "'"] {
+        assert_eq!(found(nothing, None).await, [""; 0], "{nothing}");
+    }
+}
+
+#[tokio::test]
 async fn an_import_is_seen_whole_or_not_at_all() {
     let (_directory, store) = store().await;
     let part = |from: u32| -> Vec<Device> {
