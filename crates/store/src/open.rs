@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AnyPool, AssertSqlSafe, Row, any::AnyPoolOptions};
+use sqlx::{AnyPool, AssertSqlSafe, Connection, Row, any::AnyPoolOptions};
 
 use crate::{StoreError, lock::DirectoryLock};
 
@@ -26,6 +26,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0010_device_search.sql"),
 ];
 const READERS: u32 = 4;
+/// The setting that is written to see whether writing works.
+const SIGN_OF_LIFE: &str = "sign_of_life";
 /// The newest version of the schema.
 pub(crate) const SCHEMA: u64 = MIGRATIONS.len() as u64;
 
@@ -76,13 +78,15 @@ impl Store {
         &self.inner.readers
     }
 
-    /// Asks the database for a sign of life, through the writer.
+    /// Asks the database for a sign of life: whether what is written reaches the disk.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not answer, or cannot write.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(self.writer()).await?;
-        Ok(())
+        // A value that changes, so that there is something to write.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_nanos()).to_be_bytes();
+        self.settings().put(SIGN_OF_LIFE, &now).await
     }
 
     /// Closes all connections; what was written is in the database file proper.
@@ -137,6 +141,12 @@ fn pool(size: u32) -> AnyPoolOptions {
         .min_connections(size)
         .acquire_timeout(Duration::from_secs(30))
         .test_before_acquire(false)
+        // Where the disk is full SQLite takes a transaction back by itself, and the driver goes on believing that
+        // there is one: what came next would be a part of it, acknowledged and never written. Such a
+        // connection is closed.
+        .before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        })
         .after_connect(|connection, _| {
             Box::pin(async move {
                 // FULL: a commit is on the disk before it is acknowledged.
@@ -171,4 +181,47 @@ async fn migrate(writer: &AnyPool) -> Result<(), StoreError> {
         transaction.commit().await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LedgerRow;
+
+    fn entries(from: u64, count: u64) -> Vec<LedgerRow> {
+        let entry = |seq| LedgerRow {
+            seq,
+            body: "{}".to_owned(),
+            leaf: vec![0; 32],
+            chain: vec![0; 32],
+        };
+        (from..from + count).map(entry).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_acknowledged_after_a_transaction_took_itself_back_is_on_the_disk() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(directory.path()).await.expect("opens");
+        let append = async |entries: &[LedgerRow]| store.journal().append(entries, &[]).await;
+        // What SQLite does where a disk is full, and a driver does not hear of.
+        let full = "CREATE TRIGGER full BEFORE INSERT ON ledger WHEN new.seq = 7 \
+                    BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
+        let made = sqlx::raw_sql(full).execute(store.writer()).await;
+        made.expect("makes a trigger");
+        append(&entries(1, 1)).await.expect("writes");
+        append(&entries(6, 2)).await.expect_err("it is full");
+        append(&entries(2, 1)).await.expect("writes");
+        // An act that is refused half way must not hold what comes after.
+        append(&entries(1, 1))
+            .await
+            .expect_err("the number is taken");
+        append(&entries(3, 1)).await.expect("writes");
+        // Another connection sees what is committed, and nothing else.
+        let seen: Vec<i64> = sqlx::query_scalar("SELECT seq FROM ledger ORDER BY seq")
+            .fetch_all(store.readers())
+            .await
+            .expect("reads");
+        assert_eq!(seen, [1, 2, 3]);
+        store.ping().await.expect("writes");
+    }
 }
