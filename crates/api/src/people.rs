@@ -38,6 +38,8 @@ mod messages;
 mod mitigate;
 mod own_account;
 mod page;
+mod passkey_log_in;
+mod passkeys;
 mod passwords;
 mod playbooks;
 mod policy;
@@ -148,6 +150,8 @@ struct Inner {
     parts: PeopleParts,
     authenticator: Arc<dyn Authenticator>,
     setup: setup::Attempts,
+    /// Log-ins that were begun and cost a write before anybody showed anything.
+    begun: failures::Failures,
     denials: Denials,
     writes: TaskTracker,
     streams: Arc<Semaphore>,
@@ -177,6 +181,7 @@ impl PeopleState {
                 parts,
                 authenticator,
                 setup: setup::Attempts::default(),
+                begun: failures::Failures::default(),
                 denials,
                 writes: TaskTracker::new(),
                 streams: Arc::new(Semaphore::new(MAX_STREAMS)),
@@ -248,7 +253,9 @@ fn routes() -> Routes {
     setup::routes()
         .and(status::routes())
         .and(log_in::routes())
+        .and(passkey_log_in::routes())
         .and(own_account::routes())
+        .and(passkeys::routes())
         .and(accounts::routes())
         .and(passwords::routes())
         .and(products::routes())

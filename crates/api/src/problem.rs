@@ -158,7 +158,8 @@ pub struct ProblemBody {
     /// Each thing that is wrong, where there can be several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemItem>,
-    /// The kinds of second factor of which a code is wanted (`totp`, `recovery`).
+    /// The kinds of second factor that help: a code is wanted (`totp`, `recovery`), or the account has a
+    /// `passkey`, which logs in by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub second_factor: Vec<String>,
 }

@@ -138,13 +138,13 @@ impl People {
         source: Option<std::net::IpAddr>,
     ) -> Result<(), PeopleError> {
         let now = self.ground.clock.now();
-        let begun = self.attempts.begin(&account.name, source, now);
+        let begun = self.attempts.begin(account.name.as_str(), source, now);
         begun.map_err(PeopleError::TooMany)?;
         let hash = PasswordHash::stored(account.password.clone());
         if !self.workshop.run(move || hash.is_of(&password)).await? {
             return Err(PeopleError::NotRight);
         }
-        self.attempts.succeeded(&account.name, source, true);
+        self.attempts.succeeded(account.name.as_str(), source, true);
         Ok(())
     }
 

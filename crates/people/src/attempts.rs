@@ -36,10 +36,11 @@ struct Place {
 }
 
 impl Attempts {
-    /// Counts an attempt; the error says how many seconds to wait, and then it was none.
-    pub(crate) fn begin(
+    /// Counts an attempt; the error says how many seconds to wait, and then it was none. Where nobody said which
+    /// account it is for, the address alone counts.
+    pub(crate) fn begin<'a>(
         &self,
-        account: &str,
+        account: impl Into<Option<&'a str>>,
         source: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), u64> {
@@ -48,14 +49,13 @@ impl Attempts {
         if places.len() >= MAX_PLACES {
             places.retain(|_, place| now_s - place.last_s < FORGOTTEN_S);
         }
-        let keys = keys(account, source);
+        let mut keys = keys(account.into(), source);
         let has_room = places.len() + keys.len() <= MAX_PLACES;
-        let keys = keys.map(
-            |(key, free, most)| match places.contains_key(&key) || has_room {
-                true => (key, free, most),
-                false => (Key::Others, FREE_OF_ADDRESS, MAX_OF_ADDRESS),
-            },
-        );
+        for place in &mut keys {
+            if !has_room && !places.contains_key(&place.0) {
+                *place = (Key::Others, FREE_OF_ADDRESS, MAX_OF_ADDRESS);
+            }
+        }
         let waits = keys.iter().filter_map(|(key, ..)| places.get(key));
         let wait = waits.map(|place| place.until_s - now_s).max().unwrap_or(0);
         if wait > 0 {
@@ -78,9 +78,14 @@ impl Attempts {
 
     /// Takes an attempt back that brought the right password: the account's count begins anew, and the
     /// address has one less. Whoever has one account must not be let try others with it.
-    pub(crate) fn succeeded(&self, account: &str, source: Option<IpAddr>, is_whole: bool) {
+    pub(crate) fn succeeded<'a>(
+        &self,
+        account: impl Into<Option<&'a str>>,
+        source: Option<IpAddr>,
+        is_whole: bool,
+    ) {
         let mut places = self.0.lock().unwrap_or_else(|broken| broken.into_inner());
-        for (key, free, _) in keys(account, source) {
+        for (key, free, _) in keys(account.into(), source) {
             let is_account = matches!(key, Key::Account(_));
             if is_account && is_whole {
                 places.remove(&key);
@@ -96,18 +101,17 @@ impl Attempts {
     }
 }
 
-fn keys(account: &str, source: Option<IpAddr>) -> [(Key, u32, i64); 2] {
+fn keys(account: Option<&str>, source: Option<IpAddr>) -> Vec<(Key, u32, i64)> {
     // A name that is none may be long.
-    let name = account.chars().take(64).collect();
+    let name = account.map(|account| Key::Account(account.chars().take(64).collect()));
     let address = source.map_or(Key::Others, |source| Key::Address(network(source)));
-    [
-        (Key::Account(name), FREE_OF_ACCOUNT, MAX_OF_ACCOUNT),
-        (address, FREE_OF_ADDRESS, MAX_OF_ADDRESS),
-    ]
+    let name = name.map(|name| (name, FREE_OF_ACCOUNT, MAX_OF_ACCOUNT));
+    let address = (address, FREE_OF_ADDRESS, MAX_OF_ADDRESS);
+    name.into_iter().chain([address]).collect()
 }
 
 /// Whoever has one IPv6 address has the other 2^64 of its network too.
-fn network(source: IpAddr) -> IpAddr {
+pub(crate) fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
         v4 => v4,
@@ -147,7 +151,7 @@ mod tests {
         for account in 0..1_000 {
             let account = format!("account-{account}");
             if attempts
-                .begin(&account, address(1), at(account.len() as i64))
+                .begin(account.as_str(), address(1), at(account.len() as i64))
                 .is_err()
             {
                 refused += 1;
@@ -162,7 +166,7 @@ mod tests {
         let attempts = Attempts::default();
         for round in 0..20 {
             let other = format!("other-{round}");
-            assert_eq!(attempts.begin(&other, address(1), at(0)), Ok(()));
+            assert_eq!(attempts.begin(other.as_str(), address(1), at(0)), Ok(()));
             assert_eq!(
                 attempts.begin("mallory", address(1), at(0)).is_ok(),
                 round < 20

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Role;
+use crate::{
+    Role,
+    relying_party::{DEFAULT_PORT, OriginError, RelyingParty},
+};
 
 /// Accounts of people: what a password must be, and how long who logged in stays so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,8 +15,13 @@ use crate::Role;
 pub struct AccountsConfig {
     /// The roles whose people need a second factor. Owners need one whatever stands here.
     pub second_factor_roles: Vec<Role>,
+    /// Where browsers reach the console (`https://HOST` or `https://HOST:PORT`), at most 8; providers send people
+    /// back to the first. Empty: `https://localhost` with the port of the door for people.
+    pub origins: Vec<String>,
     /// What a password must be.
     pub passwords: PasswordRules,
+    /// Passkeys.
+    pub passkeys: PasskeyRules,
     /// How long who logged in stays so.
     pub sessions: SessionRules,
 }
@@ -32,7 +40,9 @@ impl Default for AccountsConfig {
     fn default() -> Self {
         Self {
             second_factor_roles: vec![Role::Owner],
+            origins: Vec::new(),
             passwords: PasswordRules::default(),
+            passkeys: PasskeyRules::default(),
             sessions: SessionRules::default(),
         }
     }
@@ -84,14 +94,45 @@ impl Default for PasswordRules {
     }
 }
 
-/// A number that cannot work or is not safe.
+/// Passkeys: what they are bound to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasskeyRules {
+    /// The domain that passkeys are bound to: the host of every origin, or a domain above it. Passkeys of another
+    /// one are worth nothing here, so choose it once. The host of the first origin where it is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relying_party: Option<String>,
+    /// How many passkeys an account may have (1 to 64).
+    pub max_per_account: usize,
+}
+
+impl Default for PasskeyRules {
+    fn default() -> Self {
+        Self {
+            relying_party: None,
+            max_per_account: 10,
+        }
+    }
+}
+
+/// What of the configuration cannot work or is not safe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("accounts.{key} is {found}: use {least} to {most}")]
-pub struct AccountsConfigError {
-    key: &'static str,
-    found: usize,
-    least: usize,
-    most: usize,
+pub enum AccountsConfigError {
+    /// A number is too small or too large.
+    #[error("accounts.{key} is {found}: use {least} to {most}")]
+    Number {
+        /// Which one.
+        key: &'static str,
+        /// What it is.
+        found: usize,
+        /// The least that it may be.
+        least: usize,
+        /// The most that it may be.
+        most: usize,
+    },
+    /// Browsers do not reach the console there, or passkeys could not be used there.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
 }
 
 impl AccountsConfig {
@@ -130,9 +171,15 @@ impl AccountsConfig {
             ),
             ("passwords.min_strength", rules.min_strength.into(), 2, 4),
             ("passwords.history", rules.history, 0, 24),
+            (
+                "passkeys.max_per_account",
+                self.passkeys.max_per_account,
+                1,
+                64,
+            ),
         ] {
             if !(least..=most).contains(&found) {
-                return Err(AccountsConfigError {
+                return Err(AccountsConfigError::Number {
                     key,
                     found,
                     least,
@@ -140,6 +187,7 @@ impl AccountsConfig {
                 });
             }
         }
+        RelyingParty::new(self, DEFAULT_PORT)?;
         Ok(())
     }
 }

@@ -46,6 +46,28 @@ pub enum PeopleError {
     /// There is a second factor already.
     #[error("the account has such a second factor: an owner removes it first")]
     HasFactor,
+    /// The account has as many passkeys as it may.
+    #[error("the account has as many passkeys as it may: remove one first")]
+    TooManyPasskeys,
+    /// There is no such passkey.
+    #[error("there is no such passkey")]
+    NoPasskey,
+    /// It is the last second factor of an account that needs one.
+    #[error(
+        "this is the last second factor, and the account's roles require one: enrol another first"
+    )]
+    LastFactor,
+    /// The session is too old to add a way in with it.
+    #[error("log in anew first: this session is too old to add a way to log in")]
+    Stale,
+    /// What an authenticator said is not right.
+    #[error(
+        "the passkey was not made for this server and this account, or came too late: begin anew"
+    )]
+    Passkey,
+    /// It is not known yet where browsers reach the console.
+    #[error("the server is starting: try again")]
+    NoOrigin,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

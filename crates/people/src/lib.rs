@@ -5,27 +5,34 @@
 
 mod accounts;
 mod attempts;
+mod ceremony;
 mod config;
 mod error;
 mod log_in;
 mod name;
+mod passkey_log_in;
+mod passkeys;
 mod password;
 mod people;
+mod relying_party;
 mod role;
 mod second_factor;
 mod secret;
 mod workshop;
 
 pub use accounts::NewAccount;
-pub use config::{AccountsConfig, AccountsConfigError, PasswordRules, SessionRules};
+pub use config::{AccountsConfig, AccountsConfigError, PasskeyRules, PasswordRules, SessionRules};
 pub use error::{OpenError, PeopleError};
-pub use log_in::{LogIn, LogInError, MustFirst, Opened, Recognised, SESSION_PREFIX};
+pub use log_in::{LogIn, LogInError, MustFirst, Opened, Recognised, SESSION_PREFIX, Wanted};
 pub use name::{AccountName, NotAName};
+pub use passkey_log_in::PasskeyLogInError;
+pub use passkeys::{Begun, Enrolled};
 pub use password::{
     Blocklist, BlocklistError, Context, Failing, HashError, PasswordHash, PasswordPolicy, Rule,
     Verdict,
 };
 pub use people::{People, PeopleGround, policy};
+pub use relying_party::OriginError;
 pub use role::Role;
 pub use second_factor::{Confirmed, Enrolment};
 pub use workshop::{Workshop, WorkshopError};

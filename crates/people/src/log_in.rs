@@ -40,7 +40,7 @@ pub enum LogInError {
     #[error(
         "a code of a second factor is wanted, and none came that is right and was not used before"
     )]
-    SecondFactor,
+    SecondFactor(Wanted),
     /// Something else.
     #[error(transparent)]
     People(#[from] PeopleError),
@@ -50,6 +50,15 @@ impl From<palisade_store::StoreError> for LogInError {
     fn from(error: palisade_store::StoreError) -> Self {
         Self::People(error.into())
     }
+}
+
+/// Which second factors an account has, for whoever showed its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// TOTP.
+    pub totp: bool,
+    /// A passkey: it logs in by itself.
+    pub passkey: bool,
 }
 
 /// A session that just began.
@@ -110,7 +119,7 @@ impl People {
     pub async fn log_in(&self, who: LogIn) -> Result<Opened, LogInError> {
         let now = self.ground.clock.now();
         let name = who.account.to_ascii_lowercase();
-        let begun = self.attempts.begin(&name, who.source, now);
+        let begun = self.attempts.begin(name.as_str(), who.source, now);
         begun.map_err(PeopleError::TooMany)?;
         let found = match AccountName::parse(&name) {
             Ok(name) => self.ground.store.accounts().find(name.as_str()).await?,
@@ -127,17 +136,18 @@ impl People {
         let Some(account) = found.filter(|account| is_right && !account.disabled) else {
             return Err(LogInError::NotRight);
         };
-        let has_factor = self.has_second_factor(&account.name).await?;
+        let wanted = self.factors(&account.name).await?;
+        let has_factor = wanted.totp || wanted.passkey;
         if has_factor {
             let Some(code) = who.code else {
-                self.attempts.succeeded(&name, who.source, false);
-                return Err(LogInError::SecondFactor);
+                self.attempts.succeeded(name.as_str(), who.source, false);
+                return Err(LogInError::SecondFactor(wanted));
             };
             if !self.take_code(&account.name, &code).await? {
-                return Err(LogInError::SecondFactor);
+                return Err(LogInError::SecondFactor(wanted));
             }
         }
-        self.attempts.succeeded(&name, who.source, true);
+        self.attempts.succeeded(name.as_str(), who.source, true);
         self.ground
             .store
             .accounts()
@@ -210,11 +220,7 @@ impl People {
     }
 
     fn recognised(&self, account: Account, session: &AccountSession) -> Recognised {
-        let needs_factor = account
-            .roles
-            .iter()
-            .filter_map(|name| Role::parse(name))
-            .any(|role| role == Role::Owner || self.factor_roles.contains(&role));
+        let needs_factor = self.needs_factor(&account);
         let first = match (account.must_change, session.second_factor) {
             (true, _) => Some(MustFirst::ChangePassword),
             (false, false) if needs_factor => Some(MustFirst::EnrolSecondFactor),
@@ -226,6 +232,12 @@ impl People {
             expires_at: session.expires_at,
             first,
         }
+    }
+
+    /// Whether the roles of an account require a second factor.
+    pub(crate) fn needs_factor(&self, account: &Account) -> bool {
+        let mut roles = account.roles.iter().filter_map(|name| Role::parse(name));
+        roles.any(|role| role == Role::Owner || self.factor_roles.contains(&role))
     }
 
     /// The sessions of an account that are valid now.

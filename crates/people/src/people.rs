@@ -1,14 +1,21 @@
 //! People as the server knows them.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use palisade_core::Clock;
 use palisade_keys::Keystore;
 use palisade_store::Store;
 
 use crate::{
-    AccountsConfig, Blocklist, BlocklistError, OpenError, PasswordHash, PasswordPolicy, Role,
-    SessionRules, Workshop, attempts::Attempts, second_factor::Seal, secret,
+    AccountsConfig, Blocklist, BlocklistError, OpenError, PasswordHash, PasswordPolicy,
+    PeopleError, Role, SessionRules, Workshop,
+    attempts::Attempts,
+    relying_party::{OriginError, RelyingParty},
+    second_factor::Seal,
+    secret,
 };
 
 /// What is known of people, and what they are let do to their accounts.
@@ -22,6 +29,9 @@ pub struct People {
     /// The hash of no password that anybody knows.
     pub(crate) decoy: PasswordHash,
     pub(crate) seal: Seal,
+    pub(crate) max_passkeys: u32,
+    config: AccountsConfig,
+    relying_party: OnceLock<RelyingParty>,
 }
 
 /// What [`People`] stands on.
@@ -55,7 +65,26 @@ impl People {
             attempts: Attempts::default(),
             decoy: PasswordHash::of(&nobodys)?,
             seal,
+            max_passkeys: u32::try_from(config.passkeys.max_per_account).unwrap_or(u32::MAX),
+            config: config.clone(),
+            relying_party: OnceLock::new(),
         }))
+    }
+
+    /// Says on which port of this machine browsers reach the console, for where the configuration says nothing
+    /// of it.
+    ///
+    /// # Errors
+    /// When passkeys cannot be bound to what the configuration names.
+    pub fn reached_at(&self, port: u16) -> Result<(), OriginError> {
+        let party = RelyingParty::new(&self.config, port)?;
+        // Who is called a second time keeps what passkeys are bound to already.
+        let _ = self.relying_party.set(party);
+        Ok(())
+    }
+
+    pub(crate) fn relying_party(&self) -> Result<&RelyingParty, PeopleError> {
+        self.relying_party.get().ok_or(PeopleError::NoOrigin)
     }
 
     /// What a password must be.

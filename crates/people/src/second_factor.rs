@@ -9,7 +9,7 @@ use palisade_store::Account;
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
-use crate::{OpenError, Opened, People, PeopleError, secret};
+use crate::{OpenError, Opened, People, PeopleError, log_in::Wanted, secret};
 
 const TOTP: &str = "totp";
 /// The name of the key, in the keystore, that seals second factors.
@@ -112,16 +112,13 @@ impl People {
         }
         let begun = self
             .attempts
-            .begin(&account.name, source, self.ground.clock.now());
+            .begin(account.name.as_str(), source, self.ground.clock.now());
         begun.map_err(PeopleError::TooMany)?;
         if !self.take_totp(&account.name, code).await? {
             return Err(PeopleError::NotRight);
         }
-        self.attempts.succeeded(&account.name, source, true);
-        let codes: Vec<String> = (0..RECOVERY_CODES)
-            .map(|_| Ok(base32(&secret::bytes::<RECOVERY_BYTES>()?)))
-            .collect::<Result<_, PeopleError>>()?;
-        let hashes: Vec<_> = codes.iter().map(|code| secret::hash(code)).collect();
+        self.attempts.succeeded(account.name.as_str(), source, true);
+        let (recovery_codes, hashes) = recovery_codes()?;
         store
             .second_factors()
             .put_recovery(&account.name, &hashes)
@@ -131,7 +128,7 @@ impl People {
         let account = account.ok_or(PeopleError::Changed)?;
         let opened = self.open_session(account, true, source).await?;
         Ok(Confirmed {
-            recovery_codes: codes.iter().map(|code| grouped(code)).collect(),
+            recovery_codes,
             opened,
         })
     }
@@ -154,13 +151,18 @@ impl People {
     /// # Errors
     /// When the database fails.
     pub async fn has_second_factor(&self, account: &str) -> Result<bool, PeopleError> {
-        let found = self
-            .ground
-            .store
-            .second_factors()
-            .find(account, TOTP)
-            .await?;
-        Ok(found.is_some_and(|factor| factor.confirmed))
+        let found = self.factors(account).await?;
+        Ok(found.totp || found.passkey)
+    }
+
+    /// The second factors of an account that count.
+    pub(crate) async fn factors(&self, account: &str) -> Result<Wanted, PeopleError> {
+        let store = &self.ground.store;
+        let totp = store.second_factors().find(account, TOTP).await?;
+        Ok(Wanted {
+            totp: totp.is_some_and(|factor| factor.confirmed),
+            passkey: !store.passkeys().of(account).await?.is_empty(),
+        })
     }
 
     /// Takes a code of any second factor; `false` where it is not right or was taken before.
@@ -194,6 +196,15 @@ impl People {
             None => Ok(false),
         }
     }
+}
+
+/// New recovery codes, as they are shown and as they are kept.
+pub(crate) fn recovery_codes() -> Result<(Vec<String>, Vec<Vec<u8>>), PeopleError> {
+    let codes: Vec<String> = (0..RECOVERY_CODES)
+        .map(|_| Ok(base32(&secret::bytes::<RECOVERY_BYTES>()?)))
+        .collect::<Result<_, PeopleError>>()?;
+    let hashes = codes.iter().map(|code| secret::hash(code)).collect();
+    Ok((codes.iter().map(|code| grouped(code)).collect(), hashes))
 }
 
 /// SHA-1, six digits, steps of 30 seconds, one of drift: what every app does.

@@ -10,6 +10,7 @@ mod audits;
 mod baselines;
 mod blocks;
 mod cases;
+mod ceremonies;
 mod certificates;
 mod compliance;
 mod detectors;
@@ -27,6 +28,7 @@ mod journal;
 mod lock;
 mod mqtt;
 mod open;
+mod passkeys;
 mod policies;
 mod restrictions;
 mod row;
@@ -43,6 +45,7 @@ pub use blocks::{Block, Blocks};
 pub use cases::{
     CaseChange, CaseEntry, CaseFilter, CaseFinding, CaseRecord, CaseState, Cases, PlaybookRun,
 };
+pub use ceremonies::{Ceremonies, Ceremony, CeremonyLimits};
 pub use certificates::{CertificateRecord, Certificates, Revocation};
 pub use compliance::{
     Compliance, DeviceVersion, ExpiringCertificate, IssuedKey, Mark, UncheckedKey, VersionInUse,
@@ -59,6 +62,7 @@ pub use inspect::Inspection;
 pub use journal::{EventFilter, Journal, LedgerRow, OldestEvent, OutboxRow, StoredEvent};
 pub use mqtt::{Mqtt, QueuedMessage, SessionOp};
 pub use open::Store;
+pub use passkeys::{PasskeyAdded, PasskeyRecord, Passkeys};
 pub use policies::{Policies, PolicyVersion};
 pub use restrictions::{Restriction, Restrictions};
 pub use second_factors::{SecondFactor, SecondFactors};

@@ -145,7 +145,7 @@ impl SecondFactors<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes an account's factors and recovery codes, and ends its sessions.
+    /// Removes an account's factors, passkeys and recovery codes, and ends its sessions.
     ///
     /// # Errors
     /// When the database fails.
@@ -153,6 +153,7 @@ impl SecondFactors<'_> {
         let mut transaction = self.store.writer().begin().await?;
         for statement in [
             "DELETE FROM second_factors WHERE account = $1",
+            "DELETE FROM passkeys WHERE account = $1",
             "DELETE FROM recovery_codes WHERE account = $1",
             "UPDATE accounts SET generation = generation + 1 WHERE name = $1",
         ] {

@@ -178,9 +178,15 @@ impl From<PeopleError> for Problem {
             PeopleError::TooMany(seconds) => {
                 Self::new(ProblemKind::TooMany, "too many attempts").retry_after(seconds)
             }
-            PeopleError::LastOwner | PeopleError::Changed | PeopleError::HasFactor => {
-                Self::conflict(error)
-            }
+            PeopleError::LastOwner
+            | PeopleError::Changed
+            | PeopleError::HasFactor
+            | PeopleError::TooManyPasskeys
+            | PeopleError::LastFactor => Self::conflict(error),
+            PeopleError::NoPasskey => Self::new(ProblemKind::NotFound, error),
+            PeopleError::Stale => Self::new(ProblemKind::Forbidden, error),
+            PeopleError::Passkey => Self::invalid(error),
+            PeopleError::NoOrigin => Self::new(ProblemKind::Unavailable, error).retry_after(1),
             PeopleError::Store(error) => error.into(),
             PeopleError::Workshop(error) => error.into(),
             PeopleError::Hash(_) | PeopleError::Random | PeopleError::Seal => {

@@ -152,7 +152,8 @@ fn why_not(caller: &Caller, scope: Scope) -> String {
                 .to_owned()
         }
         Some(Some(MustFirst::EnrolSecondFactor)) => {
-            "enrol a second factor first: your roles require it (POST /api/v1/account/totp)"
+            "enrol a second factor first: your roles require it (POST /api/v1/account/totp or \
+             /api/v1/account/passkeys/begin)"
                 .to_owned()
         }
         Some(None) => format!("your roles have no scope {}", scope.as_str()),

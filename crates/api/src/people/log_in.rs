@@ -1,5 +1,7 @@
 //! Logging in and out, and who the caller is.
 
+use std::net::IpAddr;
+
 use axum::{
     Extension, Json,
     extract::State,
@@ -152,26 +154,44 @@ async fn log_in(
         Ok(opened) => opened,
         Err(error) => return Err(refused(&state, error, Source(source)).await),
     };
+    begun(&state, &opened, source, None).await
+}
+
+/// Answers with a session that just began.
+pub(super) async fn begun(
+    state: &PeopleState,
+    opened: &Opened,
+    source: Option<IpAddr>,
+    by: Option<String>,
+) -> Result<Response, Problem> {
+    record(state, opened, source, by).await?;
+    with_cookie(opened, Json(SessionView::from(opened.who.clone())))
+}
+
+/// Writes down that a session began, and by what, before anybody has its secret.
+pub(super) async fn record(
+    state: &PeopleState,
+    opened: &Opened,
+    source: Option<IpAddr>,
+    by: Option<String>,
+) -> Result<(), Problem> {
     let act = AdministrativeAct {
         actor: Actor::Account(opened.who.account.name.clone()),
         act: "session.begin".to_owned(),
         target: opened.who.session.to_string(),
-        reason: None,
+        reason: by,
         outcome: Outcome::Done,
     };
     let now = state.parts().clock.now();
     let mut event = Event::new(now, Door::Rest, EventKind::Administrative(act));
     event.source = source;
-    // Nobody has the secret before it is written down that somebody was given it.
-    state.parts().journal.record(vec![event]).await?;
-    let view = Json(SessionView::from(opened.who.clone()));
-    with_cookie(&opened, view)
+    Ok(state.parts().journal.record(vec![event]).await?)
 }
 
 async fn refused(state: &PeopleState, error: LogInError, Source(source): Source) -> Problem {
     let why = match &error {
         LogInError::NotRight => "an account or password that is not right",
-        LogInError::SecondFactor => "no code of a second factor that is right",
+        LogInError::SecondFactor(_) => "no code of a second factor that is right",
         LogInError::People(palisade_people::PeopleError::TooMany(_)) => {
             "too many attempts to log in"
         }
@@ -183,8 +203,13 @@ async fn refused(state: &PeopleState, error: LogInError, Source(source): Source)
     }
     match error {
         LogInError::NotRight => Problem::new(ProblemKind::Unauthorized, error),
-        LogInError::SecondFactor => {
-            Problem::new(ProblemKind::Unauthorized, error).wanting(&["totp", "recovery"])
+        LogInError::SecondFactor(wanted) => {
+            let factors: &[&str] = match (wanted.totp, wanted.passkey) {
+                (true, true) => &["totp", "passkey", "recovery"],
+                (false, true) => &["passkey", "recovery"],
+                (_, false) => &["totp", "recovery"],
+            };
+            Problem::new(ProblemKind::Unauthorized, error).wanting(factors)
         }
         LogInError::People(error) => error.into(),
     }

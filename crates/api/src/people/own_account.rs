@@ -41,13 +41,25 @@ pub(super) fn routes() -> Routes {
 }
 
 /// The account of whoever logged in.
-async fn own(state: &PeopleState, caller: &Caller) -> Result<Account, Problem> {
+pub(super) async fn own(state: &PeopleState, caller: &Caller) -> Result<Account, Problem> {
     let is_account = caller.person.is_some();
     let name = AccountName::parse(&caller.name).ok().filter(|_| is_account);
     let name = name.ok_or_else(|| {
         Problem::conflict("a token has no account of its own: log in (POST /api/v1/session)")
     })?;
     Ok(state.parts().people.account(&name).await?)
+}
+
+/// Refuses a caller whose password somebody else chose: a factor of theirs would stay.
+pub(super) fn knows_the_password_alone(caller: &Caller) -> Result<(), Problem> {
+    let first = caller.person.as_ref().and_then(|person| person.first);
+    match first == Some(palisade_people::MustFirst::ChangePassword) {
+        true => Err(Problem::new(
+            ProblemKind::Forbidden,
+            "change your password first: somebody else chose it",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// A new password in place of the old one.
@@ -150,12 +162,7 @@ async fn confirm_totp(
     JsonBody(request): JsonBody<TotpCode, MAX_BODY>,
 ) -> Result<Response, Problem> {
     let account = own(&state, &caller).await?;
-    if caller.person.as_ref().and_then(|person| person.first)
-        == Some(palisade_people::MustFirst::ChangePassword)
-    {
-        let why = "change your password first: somebody else chose it";
-        return Err(Problem::new(ProblemKind::Forbidden, why));
-    }
+    knows_the_password_alone(&caller)?;
     let people = &state.parts().people;
     let confirmed = people
         .confirm_totp(&account, &request.code.0, source)

@@ -16,6 +16,7 @@ mod house;
 mod idempotency;
 mod import;
 mod messages;
+mod passkeys;
 mod passwords;
 mod people;
 mod policy;

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use crate::house::{Call, House, house};
 
-const PASSWORD: &str = "tanzbar loewe kiste fenster";
+pub const PASSWORD: &str = "tanzbar loewe kiste fenster";
 const OTHER: &str = "umbrella seven giraffe kelp";
 
 impl Call<'_> {
     /// As a page of this server sends it.
-    fn cookie(self, secret: &str) -> Self {
+    pub fn cookie(self, secret: &str) -> Self {
         self.header("cookie", &format!("__Host-palisade={secret}"))
             .header("palisade-request", "1")
             .header("host", "fleet.test:8443")
@@ -23,7 +23,7 @@ impl Call<'_> {
 }
 
 /// Logs in; the answer's status, its body, and the session's secret.
-async fn log_in(house: &House, body: Value) -> (StatusCode, Value, Option<String>) {
+pub async fn log_in(house: &House, body: Value) -> (StatusCode, Value, Option<String>) {
     let call = house.anonymous(Method::POST, "/api/v1/session").json(body);
     let answer = call.answer().await;
     let cookie = answer.headers.get("set-cookie").map(|value| {
@@ -40,7 +40,7 @@ async fn log_in(house: &House, body: Value) -> (StatusCode, Value, Option<String
 }
 
 /// An account whose person has chosen its password.
-async fn account(house: &House, name: &str, role: &str) {
+pub async fn account(house: &House, name: &str, role: &str) {
     let body = json!({ "name": name, "roles": [role], "password": OTHER });
     house.post("/api/v1/accounts", body).expect(201).await;
     let (_, view, first) = log_in(house, json!({ "account": name, "password": OTHER })).await;
@@ -51,7 +51,7 @@ async fn account(house: &House, name: &str, role: &str) {
     assert_eq!(call.answer().await.status, StatusCode::NO_CONTENT);
 }
 
-async fn session(house: &House, name: &str) -> String {
+pub async fn session(house: &House, name: &str) -> String {
     let (status, view, secret) =
         log_in(house, json!({ "account": name, "password": PASSWORD })).await;
     assert_eq!(status, StatusCode::OK, "{view}");
@@ -67,7 +67,7 @@ fn code(secret: &str, house: &House) -> String {
 }
 
 /// Enrols TOTP; the secret, the recovery codes and the new session.
-async fn enrol(house: &House, session: &str) -> (String, Vec<String>, String) {
+pub async fn enrol(house: &House, session: &str) -> (String, Vec<String>, String) {
     let call = house.anonymous(Method::POST, "/api/v1/account/totp");
     let made = call.cookie(session).expect(201).await;
     let secret = made["secret"].as_str().expect("a secret").to_owned();

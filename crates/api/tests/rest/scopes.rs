@@ -5,7 +5,14 @@ use serde_json::Value;
 
 use crate::house::{House, house};
 
-const PUBLIC: [&str; 4] = ["get_document", "log_in", "set_up", "set_up_account"];
+const PUBLIC: [&str; 6] = [
+    "begin_passkey_log_in",
+    "get_document",
+    "log_in",
+    "log_in_with_passkey",
+    "set_up",
+    "set_up_account",
+];
 
 struct Operation {
     id: String,

@@ -100,8 +100,13 @@ pub async fn house() -> House {
         keys: keys.clone(),
         clock: shared_clock.clone(),
     };
-    let people = People::open(ground, &AccountsConfig::default(), directory.path());
+    let accounts = AccountsConfig {
+        origins: vec!["https://fleet.test:8443".to_owned()],
+        ..AccountsConfig::default()
+    };
+    let people = People::open(ground, &accounts, directory.path());
     let people = people.expect("opens");
+    people.reached_at(8_443).expect("is valid");
     let identity = identity(keys, &store, &bus, &journal, &shared_clock).await;
     let pdp = Pdp::open(
         store.clone(),

@@ -245,6 +245,10 @@ impl House {
         })
         .await
         .context("the HTTPS doors")?;
+        if let Some(address) = api.people_addrs().first() {
+            let reached = ground.people.reached_at(address.port());
+            reached.context("accounts")?;
+        }
         Ok(Self {
             ground,
             pdp,
