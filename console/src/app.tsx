@@ -1,7 +1,8 @@
 // The frame around every page: who is signed in, where one can go, and what the server last said.
-import { Component, Suspense, useEffect, useRef, type ReactNode } from "react";
+import { Component, lazy, Suspense, useEffect, useRef, type ReactNode } from "react";
 import { Button } from "react-aria-components";
 
+import { useIdle } from "./api/idle";
 import { LiveProvider } from "./api/live";
 import { useMay, useMe, useSession } from "./api/session";
 import { pages, PageIcon, type Page } from "./pages";
@@ -12,10 +13,20 @@ import { Notices, NoticesProvider } from "./parts/notices";
 import { Waiting } from "./parts/states";
 import { Link, usePlace } from "./router";
 
+const FirstSteps = lazy(() => import("./pages/account/first-steps"));
+
 export function App() {
   const { me } = useSession();
+  useIdle();
   if (me === undefined) return <Waiting what="Asking the server who you are" />;
   if (me === null) return <SignIn />;
+  if (me.first) {
+    return (
+      <Suspense fallback={<Waiting what="Opening the first steps" />}>
+        <FirstSteps />
+      </Suspense>
+    );
+  }
   return (
     <LiveProvider>
       <NoticesProvider>
@@ -27,7 +38,12 @@ export function App() {
 
 function Shell() {
   const { parts } = usePlace();
-  const page = pages.find((page) => page.path === (parts[0] ?? ""));
+  const may = useMay();
+  const me = useMe();
+  // What cannot be read is not offered; its address says which right is missing.
+  const offered = pages.filter((page) => page.needs.every(may) && (me.kind === "account" || !page.ofAccounts));
+  // Who may not see the overview begins with what they may see.
+  const page = parts.length === 0 ? offered[0] : pages.find((page) => page.path === parts[0]);
   return (
     <div className="shell">
       <a className="skip" href="#main">
@@ -40,7 +56,7 @@ function Shell() {
         </Link>
         <nav aria-label="Pages">
           <ul>
-            {pages.map((each) => (
+            {offered.map((each) => (
               <li key={each.path}>
                 <Link href={`/${each.path}`} aria-current={each === page ? "page" : undefined}>
                   <PageIcon page={each} />
@@ -69,8 +85,8 @@ function Account() {
     <div className="account">
       <LiveBadge />
       <p className="who">
-        <span className="quiet">{me.kind === "token" ? "API token" : me.roles.join(", ") || "Account"}</span>
-        <strong>{me.name}</strong>
+        <span className="quiet">{me.kind === "token" ? "API token" : me.roles.join(", ") || "no role"}</span>
+        {me.kind === "account" ? <Link href="/account">{me.name}</Link> : <strong>{me.name}</strong>}
       </p>
       <Button className="button quiet-button" onPress={() => void signOut()}>
         <Icon name="leave" />

@@ -1,5 +1,6 @@
 // A person at the console: Chromium, driven by keyboard. Reads what to do as JSON from standard input and
 // prints what it saw as JSON.
+const crypto = require("crypto");
 const fs = require("fs");
 const os = require("os");
 const path = require("path");
@@ -26,6 +27,7 @@ async function main() {
     const isAnswer = message.text().startsWith("Failed to load resource");
     if (["error", "warning"].includes(message.type()) && !isAnswer) complaints.push(message.text());
   });
+  if (task.dist) await serveFrom(task.dist, context);
   try {
     const seen = await scenarios[task.scenario](page);
     return { ...seen, complaints };
@@ -38,7 +40,47 @@ async function main() {
   }
 }
 
+const KINDS = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+
+/** The console of a directory in place of the embedded one, under the server's own headers: for whoever works on it. */
+async function serveFrom(dist, context) {
+  await context.route((url) => !url.pathname.startsWith("/api/"), async (route) => {
+    const response = await route.fetch({ url: task.url });
+    const name = new URL(route.request().url()).pathname;
+    const file = path.join(dist, path.extname(name) in KINDS ? name : "index.html");
+    const headers = { ...response.headers(), "content-type": KINDS[path.extname(file)] };
+    delete headers["content-encoding"];
+    delete headers["content-length"];
+    await route.fulfill({ status: 200, headers, body: fs.readFileSync(file) });
+  });
+}
+
 // --- steps ---
+
+/** TOTP (RFC 6238), as an authenticator app makes it. */
+function totp(secret, ahead = 0) {
+  const bits = [...secret.replace(/[\s=]/g, "")].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0"));
+  const key = Buffer.from(bits.join("").match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + ahead));
+  const mac = crypto.createHmac("sha1", key).update(step).digest();
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
+/** Fills a field as somebody does who tabs to it. */
+async function type(page, label, text, most) {
+  await tabTo(page, label, most);
+  await page.keyboard.type(text);
+}
+
+async function press(page, name) {
+  await tabTo(page, name);
+  await page.keyboard.press("Enter");
+}
+
+const heading = (page, name) => page.getByRole("heading", { name, exact: true }).first().waitFor();
+
+const shot = (page, name) => page.screenshot({ path: path.join(task.shots, `${name}.png`), fullPage: true });
 
 /** Presses Tab until what has the focus has this name, as somebody without a mouse does. */
 async function tabTo(page, name, most = 80) {
@@ -102,6 +144,37 @@ const seeByRule = async (page, axe) => {
 
 /** What the whole page says. */
 const say = (page, text) => page.getByText(text).first().waitFor();
+
+/** Signs in with an account. */
+async function enter(page) {
+  await page.goto(task.url);
+  await page.getByLabel("Account", { exact: true }).last().fill(task.account);
+  await page.getByLabel("Password", { exact: true }).fill(task.password);
+  await page.keyboard.press("Enter");
+}
+
+const AXE = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe and the window's edge say of a page, light and dark, wide and narrow; and a picture of each. */
+async function look(page, name) {
+  const found = {};
+  for (const scheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    for (const width of [1280, 360]) {
+      await page.setViewportSize({ width, height: width === 360 ? 780 : 900 });
+      const report = await seeByRule(page, AXE);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      found[`${name} ${scheme} ${width}`] = {
+        violations: report.violations.map((one) =>
+          `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`),
+        overflow: Math.max(0, overflow),
+      };
+      await shot(page, `${name}-${scheme}-${width}`);
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+  return found;
+}
 
 // --- scenarios ---
 
@@ -189,35 +262,137 @@ const scenarios = {
     return { says: await page.getByRole("alert").innerText() };
   },
 
+  /** From the set-up token to the overview, by keyboard alone; then out, and in again by code and by recovery code. */
+  async first(page) {
+    await page.goto(task.url);
+    await heading(page, "Sign in");
+    await tabTo(page, "Account", 5);
+    await page.keyboard.press("ArrowLeft");
+    await type(page, "Set-up token", task.setup, 5);
+    await type(page, "Name of the first administrator", task.account, 5);
+    await type(page, "New password", task.password, 5);
+    await page.keyboard.press("Enter");
+    await heading(page, "Add a second factor");
+    await press(page, "Use an authenticator app");
+    await heading(page, "Add it to your authenticator app");
+    await page.getByRole("img", { name: /QR code/ }).waitFor();
+    const secret = await page.locator(".secret").innerText();
+    const looks = { enrol: await look(page, "first-enrol") };
+    await type(page, "The six digits that it shows now", "000000");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").waitFor();
+    const wrong = await page.getByRole("alert").innerText();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type(totp(secret));
+    await page.keyboard.press("Enter");
+    await heading(page, "Keep your recovery codes");
+    const codes = await page.getByRole("list", { name: "Recovery codes" }).getByRole("listitem").allInnerTexts();
+    looks.codes = await look(page, "first-codes");
+    const [file] = await Promise.all([page.waitForEvent("download"), press(page, "Download")]);
+    const kept = fs.readFileSync(await file.path(), "utf8");
+    await press(page, "I have kept them");
+    await heading(page, "Overview");
+    await settled(page);
+    looks.overview = await look(page, "first-overview");
+    // A page that is loaded again is still somebody's: the cookie is.
+    await page.reload();
+    await heading(page, "Overview");
+    const cookie = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]);
+    const enter = async (code) => {
+      await press(page, "Sign out");
+      await say(page, "You are signed out.");
+      // The field of the name has the focus.
+      await page.keyboard.type(task.account);
+      await type(page, "Password", task.password, 5);
+      await page.keyboard.press("Enter");
+      await page.getByLabel("Code of your second factor").waitFor();
+      await page.keyboard.type(code);
+      await page.keyboard.press("Enter");
+    };
+    await enter(totp(secret, 1));
+    await heading(page, "Overview");
+    await enter(codes[0]);
+    await heading(page, "Overview");
+    await goTo(page, "/account");
+    await heading(page, "Your account");
+    await settled(page);
+    looks.account = await look(page, "account");
+    // For what tests ask besides; a page of the server's own origin may.
+    const token = await page.evaluate(async () => {
+      const body = JSON.stringify({ name: "tests", scopes: ["*"] });
+      const headers = { "Palisade-Request": "1", "Content-Type": "application/json" };
+      return (await (await fetch("/api/v1/api-tokens", { method: "POST", headers, body })).json()).secret;
+    });
+    return { wrong, codes, kept, cookie, looks, secret, token };
+  },
+
+  /** A session that somebody ends elsewhere: the page says so, and goes on where it was after the sign-in. */
+  async ended(page) {
+    await enter(page);
+    await heading(page, "Choose your own password");
+    await type(page, "Password now", task.password);
+    await type(page, "New password", "short", 5);
+    await type(page, "New password, again", "short", 5);
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").waitFor();
+    const refused = await page.getByRole("alert").innerText();
+    await page.getByLabel("New password", { exact: true }).fill(task.next);
+    await page.getByLabel("New password, again").fill(task.next);
+    await page.keyboard.press("Enter");
+    await heading(page, "Overview");
+    await goTo(page, "/cases");
+    await say(page, /needs the scope/);
+    const looks = { denied: await look(page, "denied") };
+    await goTo(page, "/devices");
+    await heading(page, "Devices");
+    const offered = await page.getByRole("navigation", { name: "Pages" }).getByRole("link").allInnerTexts();
+    await page.evaluate(async () => {
+      const own = await (await fetch("/api/v1/account/sessions")).json();
+      for (const { id } of own.items) {
+        await fetch(`/api/v1/account/sessions/${id}`, { method: "DELETE", headers: { "Palisade-Request": "1" } });
+      }
+    });
+    await say(page, /Your session has ended/);
+    looks.ended = await look(page, "session-ended");
+    await page.getByLabel("Account", { exact: true }).last().fill(task.account);
+    await page.getByLabel("Password", { exact: true }).fill(task.next);
+    await page.keyboard.press("Enter");
+    await heading(page, "Devices");
+    return { refused, offered, looks };
+  },
+
+  /** A wrong password, until the server makes one wait: said, and counted down. */
+  async slowed(page) {
+    await page.goto(task.url);
+    await page.getByLabel("Account", { exact: true }).last().fill("nobody");
+    const says = [];
+    for (let tries = 0; tries < 12; tries += 1) {
+      await page.getByLabel("Password", { exact: true }).fill(`wrong ${tries}`);
+      await page.keyboard.press("Enter");
+      await page.getByRole("alert").or(page.locator("button[data-pending]")).first().waitFor();
+      await page.waitForFunction(() => !document.querySelector("button[data-pending]") && document.querySelector("[role=alert]"));
+      says.push(await page.getByRole("alert").innerText());
+      if (/Try again in/.test(says.at(-1))) break;
+    }
+    const left = () => page.locator(".trouble [aria-hidden]").innerText().then((text) => Number(/\d+/.exec(text)?.[0] ?? 0));
+    const first = await left();
+    const isHeld = await page.getByRole("button", { name: "Sign in" }).isDisabled();
+    await page.waitForFunction((first) => Number(/\d+/.exec(document.querySelector(".trouble [aria-hidden]")?.innerText ?? "")?.[0] ?? 0) < first, first);
+    return { says, isHeld };
+  },
+
   /** Every place, light and dark, wide and narrow: what axe finds, whether it overflows, and how it looks. */
   async places(page) {
-    const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
     const found = {};
-    const look = async (name) => {
-      for (const scheme of ["light", "dark"]) {
-        await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-        for (const width of [1280, 360]) {
-          await page.setViewportSize({ width, height: width === 360 ? 780 : 900 });
-          const report = await seeByRule(page, axe);
-          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-          found[`${name} ${scheme} ${width}`] = {
-            violations: report.violations.map((one) =>
-              `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`),
-            overflow: Math.max(0, overflow),
-          };
-          await page.screenshot({ path: path.join(task.shots, `${name}-${scheme}-${width}.png`), fullPage: true });
-        }
-      }
-      await page.setViewportSize({ width: 1280, height: 900 });
-    };
+    const see = async (name) => Object.assign(found, await look(page, name));
     await page.goto(task.url);
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
-    await look("sign-in");
+    await see("sign-in");
     await signIn(page);
     const stored = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href]);
     for (const [name, place] of Object.entries(task.places)) {
       await goTo(page, place);
-      await look(name);
+      await see(name);
     }
     return { found, stored };
   },

@@ -2,24 +2,19 @@
 
 import http.client
 import json
-import pathlib
 import re
-import shutil
 import ssl
 
 import pytest
 
 import mosquitto
+from console import READY, person
 from fleet import Fleet
-from palisade import HOST, Palisade, run, wait_for
+from palisade import HOST, Palisade, wait_for
 
-SCRIPT = pathlib.Path(__file__).with_name("console.cjs")
-# Screenshots of the last run; git ignores them.
-SHOTS = pathlib.Path(__file__).parents[2] / "artefacts" / "console"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FIRST_LOAD = 180_000
 
-pytestmark = pytest.mark.skipif(not CHROMIUM or not shutil.which("node"), reason="chromium or node is not installed")
+pytestmark = READY
 
 
 # What a device may call itself, and what would happen if a page believed it.
@@ -47,17 +42,6 @@ def case(server, fleet):
         mosquitto.publish(server, device, f"devices/other-{number}/{HOSTILE}", "x", "-q", "0", check=False)
     found = wait_for(lambda: server.get("/actions?state=waiting")["items"], "an action waits", 30)
     return found[0]["case"]
-
-
-def person(server, scenario, **task):
-    """What a person sees who does this at the console."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    task = {"scenario": scenario, "url": f"https://{HOST}:{server.people}/", "token": server.token,
-            "chromium": CHROMIUM, "shots": str(SHOTS), **task}
-    done = run("node", SCRIPT, input=json.dumps(task).encode(), timeout=300)
-    seen = json.loads(done.stdout)
-    assert seen["complaints"] == [], "the browser complains: of an error, or of what the policy forbids"
-    return seen
 
 
 def fetch(server, path, method="GET", **headers):

@@ -23,6 +23,9 @@ const PATIENCE_MS = 15_000;
 
 /** What went wrong with a request. */
 export class ApiError extends Error {
+  /** When it was told. */
+  readonly at = Date.now();
+
   constructor(
     /** The HTTP status; 0 where there was no answer. */
     readonly status: number,

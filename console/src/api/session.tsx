@@ -10,6 +10,8 @@ export interface Me {
   roles: readonly string[];
   scopes: readonly string[];
   expires_at: string | null;
+  /** What the server wants of them before anything else. */
+  first: "change_password" | "enrol_second_factor" | null;
 }
 
 interface Session {
@@ -21,7 +23,11 @@ interface Session {
   withAccount(account: string, password: string, code: string): Promise<void>;
   /** Makes the first account with the token that the first start printed, and signs in with it. */
   setUp(token: string, account: string, password: string): Promise<void>;
-  signOut(): Promise<void>;
+  /** Asks again who is signed in: after an act that changed it. */
+  refresh(): Promise<void>;
+  /** Forgets who is signed in, where the server already has. */
+  leave(why: string): void;
+  signOut(why?: string): Promise<void>;
 }
 
 const Context = createContext<Session | null>(null);
@@ -57,6 +63,7 @@ async function readSession(): Promise<Me> {
     roles: found.roles ?? [],
     scopes: found.scopes ?? [],
     expires_at: found.expires_at ?? null,
+    first: found.first ?? null,
   };
 }
 
@@ -100,7 +107,7 @@ export function SessionProvider({ children }: { children: ReactNode }) {
         try {
           const found = await get("/api/v1/whoami");
           setNotice(null);
-          setMe({ name: found.name, kind: "token", roles: [], scopes: found.scopes, expires_at: found.expires_at ?? null });
+          setMe({ name: found.name, kind: "token", roles: [], scopes: found.scopes, expires_at: found.expires_at ?? null, first: null });
         } catch (error) {
           setToken(null);
           throw error;
@@ -120,9 +127,14 @@ export function SessionProvider({ children }: { children: ReactNode }) {
         await ask("POST", "/api/v1/setup/account", { body, headers }, 30_000);
         await session.withAccount(account, password, "");
       },
-      async signOut() {
+      async refresh() {
+        setMe(await readSession());
+        setNotice(null);
+      },
+      leave: forget,
+      async signOut(why = "You are signed out.") {
         if (me?.kind === "account") await ask("DELETE", SESSION).catch(() => undefined);
-        forget("You are signed out.");
+        forget(why);
       },
     };
     return session;

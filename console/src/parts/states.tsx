@@ -1,6 +1,6 @@
 // What stands where data would: it is on its way, it cannot be had, or there is none yet.
 import type { UseQueryResult } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { useRef, type ReactNode } from "react";
 import { Button } from "react-aria-components";
 
 import { ApiError } from "../api/client";
@@ -38,7 +38,7 @@ function advice(error: unknown): string {
     case 409:
       return "Something changed meanwhile: look at it again, then decide anew.";
     case 429:
-      return error.retryAfter ? `Try again in ${error.retryAfter} s.` : "Wait a little, then try again.";
+      return "Wait a little, then try again.";
     default:
       return error.status >= 500 ? "Try again. If it stays so, the server's log says more." : "Correct what it names, then try again.";
   }
@@ -49,7 +49,41 @@ export function sentence(text: string): string {
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
-export function Trouble({ error, again }: { error: unknown; again?: (() => void) | undefined }) {
+/** Seconds until a refused request may be made again; 0 when it may. */
+export function useWait(error: unknown): number {
+  const now = useNow();
+  if (!(error instanceof ApiError) || error.retryAfter === null) return 0;
+  return Math.max(0, Math.ceil((error.at + error.retryAfter * 1_000 - now) / 1_000));
+}
+
+/** Counts down for the eye; an ear is told once. */
+function Wait({ error }: { error: ApiError & { retryAfter: number } }) {
+  const left = useWait(error);
+  const spoken = useRef(`Try again in ${duration(error.retryAfter * 1_000)}.`).current;
+  return (
+    <p>
+      <span className="hidden">{spoken}</span>
+      <span aria-hidden="true" className="figure">
+        {left > 0 ? `Try again in ${left} s.` : "You can try again now."}
+      </span>
+    </p>
+  );
+}
+
+function isTimed(error: unknown): error is ApiError & { retryAfter: number } {
+  return error instanceof ApiError && error.retryAfter !== null;
+}
+
+export function Trouble({
+  error,
+  again,
+  todo,
+}: {
+  error: unknown;
+  again?: (() => void) | undefined;
+  /** What to do about it, where the page knows better. */
+  todo?: string | undefined;
+}) {
   const message = error instanceof Error ? error.message : String(error);
   const items = error instanceof ApiError ? (error.problem.errors ?? []) : [];
   return (
@@ -64,7 +98,7 @@ export function Trouble({ error, again }: { error: unknown; again?: (() => void)
           ))}
         </ul>
       )}
-      <p>{advice(error)}</p>
+      {isTimed(error) ? <Wait error={error} /> : <p>{todo ?? advice(error)}</p>}
       {again && (
         <Button className="button" onPress={again}>
           Try again

@@ -1,9 +1,10 @@
-import { useEffect, useState, type FormEvent } from "react";
-import { Button, Tab, TabList, TabPanel, Tabs } from "react-aria-components";
+import { useEffect, useState } from "react";
+import { Tab, TabList, TabPanel, Tabs } from "react-aria-components";
 
 import { ApiError } from "../../api/client";
 import { useSession } from "../../api/session";
 import { Field } from "../../parts/fields";
+import { Submit, useSubmit } from "../../parts/form";
 import { Icon } from "../../parts/icon";
 import { Trouble } from "../../parts/states";
 import "./sign-in.css";
@@ -47,33 +48,18 @@ export default function SignIn() {
   );
 }
 
-/** Runs what a form does, once at a time, and keeps what went wrong. */
-function useSubmit(act: () => Promise<void>) {
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    if (isBusy) return;
-    setBusy(true);
-    setError(null);
-    act()
-      .catch(setError)
-      .finally(() => setBusy(false));
-  };
-  return { isBusy, error, submit };
-}
-
 function WithAccount() {
   const { withAccount } = useSession();
   const [account, setAccount] = useState("");
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
-  const { isBusy, error, submit } = useSubmit(() => withAccount(account.trim(), password, code.trim()));
+  const form = useSubmit(() => withAccount(account.trim(), password, code.trim()));
+  const { error } = form;
   const asksCode = error instanceof ApiError && Array.isArray(error.problem["second_factor"]);
   const [needsCode, setNeedsCode] = useState(false);
   if (asksCode && !needsCode) setNeedsCode(true);
   return (
-    <form onSubmit={submit}>
+    <form onSubmit={form.submit}>
       <Field label="Account" value={account} onChange={setAccount} autoComplete="username" isRequired autoFocus />
       <Field
         label="Password"
@@ -99,14 +85,24 @@ function WithAccount() {
         hasNoAccounts(error) ? (
           <NoAccounts />
         ) : (
-          <Trouble error={error} />
+          <Trouble error={error} todo={isWrong(error) ? (needsCode ? CODE_ADVICE : ACCOUNT_ADVICE) : undefined} />
         )
       ) : null}
-      <Button type="submit" className="button primary wide" isPending={isBusy}>
-        {isBusy ? "Signing in …" : "Sign in"}
-      </Button>
+      <Submit form={form} name="Sign in" busy="Signing in …" />
     </form>
   );
+}
+
+const ACCOUNT_ADVICE = "Check both, and the keyboard's layout. After some wrong attempts the server makes you wait.";
+const CODE_ADVICE = "Each code counts once: wait for the next one, or use a recovery code.";
+
+function isWrong(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 401;
+}
+
+function setUpAdvice(error: unknown): string | undefined {
+  if (!isWrong(error)) return undefined;
+  return "It works once and within a day. Where there is an account already, sign in with it; else start the server again a day after it was printed: it prints a new one.";
 }
 
 /** A server of a version before accounts. */
@@ -128,9 +124,9 @@ function SetUp() {
   const [token, setToken] = useState("");
   const [account, setAccount] = useState("");
   const [password, setPassword] = useState("");
-  const { isBusy, error, submit } = useSubmit(() => setUp(token.trim(), account.trim(), password));
+  const form = useSubmit(() => setUp(token.trim(), account.trim(), password));
   return (
-    <form onSubmit={submit}>
+    <form onSubmit={form.submit}>
       <Field
         label="Set-up token"
         type="password"
@@ -151,10 +147,8 @@ function SetUp() {
         hint="15 characters or more; a sentence that only you would say is a good one."
         isRequired
       />
-      {error ? hasNoAccounts(error) ? <NoAccounts /> : <Trouble error={error} /> : null}
-      <Button type="submit" className="button primary wide" isPending={isBusy}>
-        {isBusy ? "Making the account …" : "Make the account"}
-      </Button>
+      {form.error ? hasNoAccounts(form.error) ? <NoAccounts /> : <Trouble error={form.error} todo={setUpAdvice(form.error)} /> : null}
+      <Submit form={form} name="Make the account" busy="Making the account …" />
     </form>
   );
 }
@@ -162,9 +156,9 @@ function SetUp() {
 function WithToken() {
   const { withToken } = useSession();
   const [token, setToken] = useState("");
-  const { isBusy, error, submit } = useSubmit(() => withToken(token.trim()));
+  const form = useSubmit(() => withToken(token.trim()));
   return (
-    <form onSubmit={submit}>
+    <form onSubmit={form.submit}>
       <Field
         label="API token"
         type="password"
@@ -175,10 +169,8 @@ function WithToken() {
         hint="Kept in this tab's memory alone: it is forgotten when you close or reload the page."
         isRequired
       />
-      {error ? <Trouble error={error} /> : null}
-      <Button type="submit" className="button primary wide" isPending={isBusy}>
-        {isBusy ? "Signing in …" : "Sign in"}
-      </Button>
+      {form.error ? <Trouble error={form.error} todo={isWrong(form.error) ? "Copy the whole token, from pat_ on. It may have ended or been revoked." : undefined} /> : null}
+      <Submit form={form} name="Sign in" busy="Signing in …" />
       <details className="hint">
         <summary>Where do I get a token?</summary>
         <p>
