@@ -301,7 +301,7 @@ const scenarios = {
     const enter = async (code) => {
       await press(page, "Sign out");
       await say(page, "You are signed out.");
-      // The field of the name has the focus.
+      await page.waitForFunction(() => document.activeElement?.autocomplete === "username");
       await page.keyboard.type(task.account);
       await type(page, "Password", task.password, 5);
       await page.keyboard.press("Enter");
