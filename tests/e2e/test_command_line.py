@@ -142,7 +142,39 @@ def test_who_logs_out_with_the_last_token_is_told(own_palisade):
     for token in own_palisade.get("/api-tokens")["items"]:
         if token["name"] == "second":
             own_palisade.rest("DELETE", f"/api-tokens/{token['id']}", expect=(200, 204))
-    assert b"palisade recover" in own_palisade.cli("logout").stderr
+    asked = own_palisade.cli("logout", check=False)
+    assert asked.returncode == 2 and b"--yes" in asked.stderr
+    assert b"palisade recover" in own_palisade.cli("logout", "--yes").stderr
+
+
+def test_what_cannot_be_undone_is_not_done_where_nobody_can_be_asked(logged_in, fleet):
+    device = fleet.device()
+    for act in ("revoke", "retire"):
+        # An answer that nobody was asked for is none.
+        for answer in (b"", b"n\n", b"y\n"):
+            refused = logged_in.cli("device", act, device.name, check=False, input=answer)
+            assert refused.returncode == 2 and b"--yes" in refused.stderr, refused
+    assert logged_in.cli_json("device", "show", device.name)["posture"]["lifecycle"] == "active"
+    logged_in.cli("device", "retire", device.name, "--yes")
+
+
+def test_a_database_that_is_gone_is_not_a_first_start(own_palisade):
+    root = (own_palisade.data / "root.pem").read_bytes()
+    own_palisade.stop()
+    kept = own_palisade.root / "kept"
+    kept.mkdir()
+    for file in own_palisade.data.glob("palisade.db*"):
+        file.rename(kept / file.name)
+    for command in ("serve", "init"):
+        refused = own_palisade.cli(command, "--data", own_palisade.data, check=False)
+        assert refused.returncode == 1 and b"palisade.db is missing" in refused.stderr, refused
+    assert own_palisade.cli("recover", "--data", own_palisade.data, check=False).returncode == 2
+    assert own_palisade.cli("doctor", "--data", own_palisade.data, check=False).returncode == 1
+    assert (own_palisade.data / "root.pem").read_bytes() == root
+    assert not list(own_palisade.data.glob("palisade.db*"))
+    for file in kept.iterdir():
+        file.rename(own_palisade.data / file.name)
+    own_palisade.start()
 
 
 def test_what_does_not_exist_is_said_and_the_exit_code_is_not_0(logged_in):

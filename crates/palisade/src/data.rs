@@ -67,6 +67,25 @@ impl DataDir {
         self.0.join("root.pem")
     }
 
+    /// Refuses to begin anew where there was an installation: a database that is gone is not one that never was,
+    /// and a new root would shut out every device.
+    pub(crate) fn check_whole(&self) -> Result<(), Failure> {
+        let (database, root) = (self.database(), self.root_certificate());
+        if database.exists() || !root.exists() {
+            return Ok(());
+        }
+        let message = format!(
+            "{} is missing beside {}: the installation here has lost its database",
+            database.display(),
+            root.display()
+        );
+        Err(Failure::new(message).next(format!(
+            "bring it back from a backup of the whole directory; to begin anew, with a root that no device knows, \
+             remove {} first",
+            root.display()
+        )))
+    }
+
     /// Writes the root's certificate where it is another than what is there.
     pub(crate) fn write_root_certificate(&self, pem: &str) -> Result<(), Failure> {
         let path = self.root_certificate();

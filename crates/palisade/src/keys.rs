@@ -140,6 +140,7 @@ impl RotateCommand {
         data: &DataDir,
         output: &Output,
     ) -> Result<(), Failure> {
+        data.check_whole()?;
         // The open store keeps a server from starting meanwhile.
         let store = match Store::open(data.path()).await {
             Err(error @ StoreError::InUse(_)) => {

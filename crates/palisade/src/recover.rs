@@ -51,6 +51,7 @@ impl RecoverCommand {
 }
 
 async fn recover(data: &DataDir) -> Result<String, Failure> {
+    data.check_whole()?;
     // The store's lock keeps a running server apart.
     let store = Store::open(data.path()).await?;
     let bus = std::sync::Arc::new(palisade_bus::LocalBus::new(store.clone()));

@@ -15,10 +15,17 @@ const MAX_LINE: u64 = 4096;
 /// Where a passphrase may come from besides a file or the terminal.
 const PASSPHRASE: &str = "PALISADE_PASSPHRASE";
 
-/// Asks for a yes before something that is hard to undo. Asked only on a terminal, and not with `--yes`.
+/// Asks for a yes before something that is hard to undo, but for `--yes`. Where nobody can be asked it is not done.
 pub(crate) fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
-    if yes || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if yes {
         return Ok(());
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let question = question.trim_end_matches("Go on?").trim_end();
+        return Err(Failure::usage(format!(
+            "{question} Nobody can be asked whether that is meant: this is no terminal"
+        ))
+        .next("add --yes"));
     }
     eprint!("{question} [y/N] ");
     let mut answer = String::new();

@@ -9,6 +9,13 @@ use crate::data::DataDir;
 /// Looks at the database; of one that a server has open only what does not disturb it.
 pub(super) async fn examine(data: &DataDir, running: bool) -> Vec<Finding> {
     const CHECK: &str = "database";
+    if let Err(lost) = data.check_whole() {
+        return vec![Finding::fail(
+            CHECK,
+            lost.message(),
+            "bring it back from a backup of the whole data directory",
+        )];
+    }
     if !data.database().exists() {
         return vec![Finding::warn(
             CHECK,

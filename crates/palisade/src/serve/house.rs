@@ -68,6 +68,7 @@ pub(crate) async fn prepare(config: &Config, data: &DataDir) -> Result<(), Failu
 
 impl Ground {
     async fn open(config: &Config, data: &DataDir) -> Result<Self, Failure> {
+        data.check_whole()?;
         // The store first: it keeps a second process out of the directory.
         let store = Store::open(data.path()).await?;
         let keys = crate::keys::open(&config.keys, data)?;
