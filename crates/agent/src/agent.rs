@@ -27,9 +27,11 @@ use crate::{
 
 mod connection;
 mod line;
+mod rotation;
 mod runner;
 mod upkeep;
 
+use rotation::Asked;
 use runner::Runner;
 use upkeep::Upkeep;
 
@@ -153,6 +155,8 @@ struct Shared {
     // Who waits for the server's answer to which message.
     waiters: Mutex<BTreeMap<Seq, oneshot::Sender<u8>>>,
     status: watch::Sender<Status>,
+    /// Which keys the server asks to have replaced.
+    asked: watch::Sender<Asked>,
     // A message was queued.
     queued: Notify,
     // A message has left the queue.
@@ -194,6 +198,7 @@ impl Agent {
             options,
             queue: Mutex::new(queue),
             waiters: Mutex::default(),
+            asked: watch::Sender::default(),
             queued: Notify::new(),
             room: Notify::new(),
             delivered: AtomicU64::new(0),

@@ -258,17 +258,25 @@ pub async fn renew(
     server: &Endpoint,
     identity: &DeviceIdentity,
 ) -> Result<DeviceIdentity, EnrolError> {
+    renew_with(server, identity, None).await
+}
+
+/// The same, for a key (PKCS#8) where one is given.
+pub(crate) async fn renew_with(
+    server: &Endpoint,
+    identity: &DeviceIdentity,
+    key: Option<Zeroizing<Vec<u8>>>,
+) -> Result<DeviceIdentity, EnrolError> {
     let endpoint = server;
     let tls = identity.tls();
     let roots = identity.roots().to_vec();
+    let key = match key {
+        Some(pkcs8) => DeviceKey::from_pkcs8(pkcs8)?,
+        None => DeviceKey::generate()?,
+    };
     let server = Server { endpoint, tls };
     server
-        .certify(
-            REENROLL,
-            identity.device(),
-            DeviceKey::generate()?,
-            (roots, None),
-        )
+        .certify(REENROLL, identity.device(), key, (roots, None))
         .await
 }
 

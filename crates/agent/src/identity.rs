@@ -48,6 +48,7 @@ struct Parts {
     roots: Vec<CertificateDer<'static>>,
     not_before: Timestamp,
     not_after: Timestamp,
+    key_sha256: String,
     tls: Arc<ClientConfig>,
 }
 
@@ -69,6 +70,7 @@ impl DeviceIdentity {
         let tls = tls::with_certificate(&roots, chain.clone(), key.to_rustls())?;
         Ok(Self(Arc::new(Parts {
             device: facts.device()?,
+            key_sha256: key.sha256(),
             key,
             not_before: facts.not_before,
             not_after: facts.not_after,
@@ -98,6 +100,11 @@ impl DeviceIdentity {
     pub fn to_secret_pem(&self) -> Zeroizing<String> {
         let key = Zeroizing::new(encode("PRIVATE KEY", self.0.key.pkcs8()));
         Zeroizing::new(format!("{}{}", key.as_str(), self.chain_pem()))
+    }
+
+    /// The SHA-256 of the public key (`SubjectPublicKeyInfo` in DER), in lower-case hexadecimal digits.
+    pub(crate) fn key_sha256(&self) -> &str {
+        &self.0.key_sha256
     }
 
     /// The certificates, the device's own first, in PEM.

@@ -1,5 +1,6 @@
 //! A device's key: ECDSA on P-256, made here, and leaving only into the state directory.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use palisade_core::DeviceId;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData,
@@ -49,6 +50,13 @@ impl DeviceKey {
     /// `SubjectPublicKeyInfo` in DER.
     pub(crate) fn public_key(&self) -> Vec<u8> {
         self.pair.subject_public_key_info()
+    }
+
+    /// The SHA-256 of the public key, in lower-case hexadecimal digits.
+    pub(crate) fn sha256(&self) -> String {
+        let hash = digest(&SHA256, &self.public_key());
+        let bytes = hash.as_ref().iter();
+        bytes.map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(crate) fn to_rustls(&self) -> PrivateKeyDer<'static> {

@@ -180,6 +180,20 @@ impl StateDir {
         Ok(Zeroizing::new(key.pkcs8().to_vec()))
     }
 
+    /// The key of a renewal that is under way: as [`StateDir::pending_key`], but never one that is in use or that is to
+    /// be replaced.
+    pub(crate) fn next_key(
+        &self,
+        is_old: impl Fn(&str) -> bool,
+    ) -> Result<Zeroizing<Vec<u8>>, StateError> {
+        let known = DeviceKey::from_pkcs8(self.pending_key()?);
+        if known.is_ok_and(|key| !is_old(&key.sha256())) {
+            return self.pending_key();
+        }
+        fs::remove_file(self.0.join(PENDING)).map_err(failed(&self.0.join(PENDING), "removed"))?;
+        self.pending_key()
+    }
+
     /// Reads the identity.
     ///
     /// # Errors

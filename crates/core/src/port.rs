@@ -61,6 +61,36 @@ pub enum EffectError {
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// Where an action that is done stands, for one whose end is not ours alone to bring about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// It holds, and nobody need look again.
+    Holds,
+    /// It waits for something; it is looked at again.
+    Waits(String),
+    /// It waits longer than it should have: a person is told once, and it is looked at again.
+    Overdue {
+        /// What is the matter, for people.
+        why: String,
+        /// The action that its parameters say is to be ordered then.
+        then: Option<&'static str>,
+    },
+    /// It came to its end: nothing is left to be taken back.
+    Over(String),
+}
+
+/// The way to one device, for what the server itself has to tell it. The device hears it under
+/// `$palisade/devices/<id>/`, where nobody else publishes.
+pub trait DeviceLine: Send + Sync + 'static {
+    /// Tells a device, and keeps it for the device that comes later, in place of what was kept about the same.
+    /// What is told `again` is not queued for a session that is away, which has it in its queue already. Never
+    /// waits.
+    fn tell(&self, device: &DeviceId, about: &'static str, payload: &[u8], again: bool);
+
+    /// Keeps nothing about this any longer, and says so.
+    fn withdraw(&self, device: &DeviceId, about: &'static str);
+}
+
 /// Something that can be done about a finding. Each capability that can do something registers one; a
 /// playbook names it.
 pub trait Effector: Send + Sync + 'static {
@@ -88,6 +118,21 @@ pub trait Effector: Send + Sync + 'static {
         &'a self,
         order: &'a Order,
     ) -> BoxFuture<'a, Result<Option<serde_json::Value>, EffectError>>;
+
+    /// Where an action that is done stands. It is asked now and then while the action is in force, also after a
+    /// restart.
+    fn look<'a>(
+        &'a self,
+        _order: &'a Order,
+        _memory: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Progress, EffectError>> {
+        Box::pin(async { Ok(Progress::Holds) })
+    }
+
+    /// Whether an action that is done has to be looked at until it is over.
+    fn is_watched(&self) -> bool {
+        false
+    }
 
     /// Takes it back. Undone twice is undone once.
     fn undo<'a>(

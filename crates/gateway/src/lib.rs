@@ -15,6 +15,7 @@ mod effect;
 pub mod fuzzing;
 mod gateway;
 mod limits;
+mod line;
 mod link;
 mod message;
 mod notices;

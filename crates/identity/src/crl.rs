@@ -105,6 +105,24 @@ impl Identity {
         Ok(serials)
     }
 
+    /// Revokes all certificates of a principal but some.
+    pub(crate) async fn revoke_all_but(
+        &self,
+        principal: &Principal,
+        keep: &[Serial],
+        reason: RevocationReason,
+    ) -> Result<Vec<Serial>, IdentityError> {
+        let revocation = self.revocation(reason);
+        let rotations = self.store.rotations();
+        let serials = rotations
+            .revoke_all_but(&principal.to_string(), keep, &revocation)
+            .await?;
+        let about = Some(principal.clone());
+        self.note_revoked(&serials, about, revocation.at, reason)
+            .await?;
+        Ok(serials)
+    }
+
     /// Revokes one certificate; `false` where it is not ours or is revoked already.
     ///
     /// # Errors

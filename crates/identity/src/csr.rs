@@ -51,6 +51,11 @@ pub enum CsrError {
         /// The name it must have.
         expected: String,
     },
+    /// Its key is one that the device is asked to replace.
+    #[error(
+        "the device was asked for a new key, and this one is of a certificate that is replaced: make a new key"
+    )]
+    OldKey,
     /// It asks for something that is not its to ask for.
     #[error("the certificate request asks for {0}, which is not granted: leave it out")]
     Smuggled(String),

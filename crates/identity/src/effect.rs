@@ -1,4 +1,6 @@
-//! What can be done about a device here: its certificates revoked.
+//! What can be done about a device here: its certificates revoked, its key replaced.
+
+mod rotate;
 
 use std::sync::{Arc, Weak};
 
@@ -9,11 +11,15 @@ use palisade_core::{
 use serde_json::Value;
 
 use crate::{Identity, RevocationReason};
+use rotate::RotateCredential;
 
-/// What can be done about a device here: `revoke-certificate`.
+/// What can be done about a device here: `revoke-certificate` and `rotate-credential`.
 #[must_use]
 pub fn effectors(identity: &Weak<Identity>) -> Vec<Arc<dyn Effector>> {
-    vec![Arc::new(RevokeCertificate(identity.clone()))]
+    vec![
+        Arc::new(RevokeCertificate(identity.clone())),
+        Arc::new(RotateCredential(identity.clone())),
+    ]
 }
 
 struct RevokeCertificate(Weak<Identity>);

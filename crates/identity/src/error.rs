@@ -55,6 +55,9 @@ pub enum IdentityError {
         /// What is wrong.
         why: String,
     },
+    /// Others wrote at the same time, again and again.
+    #[error("others changed the same at the same time; try again")]
+    Busy,
     /// A request is not one we sign.
     #[error(transparent)]
     Csr(#[from] CsrError),

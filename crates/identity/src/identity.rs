@@ -23,6 +23,7 @@ use crate::{
     est,
     refusals::Refusals,
     revocation::Revocations,
+    rotation::Rotating,
     trust::Trust,
 };
 
@@ -42,6 +43,7 @@ pub struct Identity {
     pub(crate) publisher: Publisher,
     pub(crate) door: Arc<DoorCertificate>,
     pub(crate) age: Arc<CertificateAge>,
+    pub(crate) rotating: Rotating,
     // What we announced ourselves and have not heard again yet.
     echoes: AtomicU64,
 }
@@ -92,9 +94,11 @@ impl Identity {
             publisher: Publisher::default(),
             door: Arc::default(),
             age: Arc::default(),
+            rotating: Rotating::default(),
             echoes: AtomicU64::new(0),
         };
         identity.reload_revocations().await?;
+        identity.load_rotations().await?;
         identity.open_door_certificate().await?;
         identity.refresh_crl().await?;
         Ok(Arc::new(identity))

@@ -46,14 +46,20 @@ impl Identity {
     /// decided that the principal may have one.
     ///
     /// # Errors
-    /// When the request is not for this principal, or the certificate cannot be made or written down.
+    /// When the request is not for this principal or for a key that is being replaced, or the certificate cannot
+    /// be made or written down.
     pub async fn issue(
         &self,
         principal: &Principal,
         csr: &CheckedCsr,
     ) -> Result<Issued, IdentityError> {
         csr.check_for(principal, &self.config.trust_domain)?;
-        self.issue_to_key(principal, csr.public_key()).await
+        let rotation = self.answers(principal, csr).await?;
+        let issued = self.issue_to_key(principal, csr.public_key()).await?;
+        if let Some(rotation) = rotation {
+            self.note_answer(&rotation, &issued).await?;
+        }
+        Ok(issued)
     }
 
     /// Makes a key for a service and issues its certificate. The key is in PEM (PKCS#8), is nowhere else,

@@ -23,6 +23,7 @@ mod peer;
 mod refusals;
 mod revocation;
 mod root;
+mod rotation;
 mod run;
 mod trust;
 mod verifier;

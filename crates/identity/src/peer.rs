@@ -118,6 +118,7 @@ impl Identity {
         let principal = self.principal(&certificate)?;
         if let Some(device) = principal.device() {
             self.age.note(device, not_before, not_after, now);
+            self.rotating.note_use(&serial);
         }
         Ok(Peer::Principal {
             principal,

@@ -6,7 +6,7 @@ use palisade_bus::Change;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Identity, IdentityError};
+use crate::{Identity, IdentityError, rotation::{ASK_AGAIN, Ask}};
 
 /// How often the clock is looked at. Certificates and CRLs live for days.
 const TICK: Duration = Duration::from_secs(30);
@@ -17,12 +17,17 @@ impl Identity {
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ask = Ask::Anew;
+        let mut ask_again = tokio::time::interval(ASK_AGAIN);
+        ask_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut changes = self.bus.changes();
         self.forget_echoes();
         loop {
             let done = tokio::select! {
                 () = cancel.cancelled() => return,
                 _ = tick.tick() => self.keep_fresh().await,
+                _ = ask_again.tick() => self.keep_rotations(std::mem::replace(&mut ask, Ask::Again)).await,
+                () = self.rotating.wake.notified() => self.settle_rotations().await,
                 () = self.next_crl() => self.refresh_crl().await,
                 change = changes.recv() => match change {
                     Some(change) => self.hear(change).await,
@@ -63,7 +68,8 @@ impl Identity {
             },
             false => Ok(()),
         };
-        issuer.and(door).and(crl)
+        let rotations = self.keep_rotations(Ask::Nobody).await;
+        issuer.and(door).and(crl).and(rotations)
     }
 
     // Ends when a CRL is wanted and may be made. It keeps nothing of its own, so that it can be dropped

@@ -29,6 +29,8 @@ pub(crate) struct BoundGrants {
     retain: Vec<Bound>,
     subscribe: Vec<Bound>,
     receive: Vec<Bound>,
+    /// What the server tells this device alone: granted to each, and taken by no restriction.
+    line: Option<TopicFilter>,
     /// Where there are any: a request counts only if it is within one of these too.
     only: Option<Vec<TopicFilter>>,
 }
@@ -58,7 +60,10 @@ impl GrantTable {
             GrantScope::Segment(segment.clone()),
             GrantScope::Device(device.clone()),
         ];
-        self.bind(&scopes, &bindings)
+        BoundGrants {
+            line: TopicFilter::parse(&format!("$palisade/devices/{device}/#")).ok(),
+            ..self.bind(&scopes, &bindings)
+        }
     }
 
     /// The same, of which only what is within these topics counts.
@@ -115,7 +120,19 @@ impl GrantTable {
 impl BoundGrants {
     /// Whether the request is covered; what is not about a topic needs no grant.
     pub(crate) fn cover(&self, request: &Request<'_>) -> bool {
-        self.is_left(request) && self.grant(request)
+        self.is_own_line(request) || (self.is_left(request) && self.grant(request))
+    }
+
+    /// Whether the request is to hear what the server tells this device alone.
+    fn is_own_line(&self, request: &Request<'_>) -> bool {
+        let Some(line) = &self.line else {
+            return false;
+        };
+        match request {
+            Request::Receive { topic, .. } => line.matches(*topic),
+            Request::Subscribe { filter, .. } => filter.is_subset_of(line),
+            _ => false,
+        }
     }
 
     /// Whether a restriction leaves the request alone.

@@ -30,6 +30,8 @@ pub enum ActionEvent {
     Faltered(String, Timestamp),
     /// It failed for good.
     Failed(String),
+    /// It came to its end by itself: nothing is left to be taken back.
+    Over(String),
     /// Its time is over.
     Ended,
     /// A person takes it back.
@@ -114,6 +116,10 @@ pub fn step(
             }
         }
         (Running, ActionEvent::Failed(why)) => end(record, Failed, why, now),
+        (Done, ActionEvent::Over(why)) if record.memory.is_some() => {
+            end(record, Done, why, now);
+            (record.memory, record.until, record.told) = (None, None, None);
+        }
         (Done, ActionEvent::Ended) => {
             go(record, Undoing, "its time is over".to_owned());
             record.due_at = Some(now);

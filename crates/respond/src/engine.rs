@@ -7,6 +7,7 @@ mod claims;
 mod intake;
 mod orders;
 mod people;
+mod progress;
 mod runner;
 
 use std::{

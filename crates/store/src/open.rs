@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0009_people.sql"),
     include_str!("../migrations/sqlite/0010_device_search.sql"),
     include_str!("../migrations/sqlite/0011_passkeys.sql"),
+    include_str!("../migrations/sqlite/0012_rotations.sql"),
 ];
 const READERS: u32 = 4;
 /// The setting that is written to see whether writing works.

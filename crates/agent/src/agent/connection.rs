@@ -12,6 +12,7 @@ use tokio::{
 
 use super::{
     Command, SubscribeError,
+    rotation::Asked,
     line::{Line, READ, Refusal, cause_of, push_out, redirect},
     runner::{Ended, Next, Runner},
 };
@@ -244,6 +245,12 @@ impl<'a> Connection<'a> {
     fn apply(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
             Effect::None => {}
+            Effect::Deliver(message, id) if self.is_rotation(&message.topic) => {
+                self.runner.shared.asked.send_replace(Asked::read(&message.payload));
+                if let Some(id) = id {
+                    self.line.send(acknowledgement(id));
+                }
+            }
             Effect::Deliver(message, id) => {
                 self.pending.push_back((message, id));
                 self.deliver_pending();
@@ -271,6 +278,11 @@ impl<'a> Connection<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is not for the application but for the agent itself.
+    fn is_rotation(&self, topic: &str) -> bool {
+        self.runner.rotations.as_deref() == Some(topic)
     }
 
     /// Hands messages to the application for as long as it has room.
@@ -317,7 +329,8 @@ impl<'a> Connection<'a> {
                 false => Ok(()),
             });
         }
-        if is_refused {
+        // A server that knows of no rotation refuses it.
+        if is_refused && !self.is_rotation(&filter) {
             let refused = Event::SubscriptionRefused { filter, reason };
             let _ = self.runner.events.try_send(refused);
         }

@@ -8,7 +8,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Command, Shared, SubscribeError, connection::Connection};
+use super::{Command, Shared, SubscribeError, connection::Connection, rotation};
 use crate::{
     backoff::Backoff,
     endpoint::Endpoint,
@@ -31,6 +31,8 @@ pub(super) struct Runner {
     pub(super) session: Session,
     pub(super) subscribing: SubscribeWaiters,
     pub(super) unsubscribing: BTreeMap<String, Vec<oneshot::Sender<()>>>,
+    /// Where the server asks for a new key.
+    pub(super) rotations: Option<String>,
     /// Where the server sent us.
     pub(super) elsewhere: Option<Endpoint>,
     backoff: Backoff,
@@ -59,14 +61,20 @@ impl Runner {
         sends: mpsc::Receiver<Outgoing>,
         events: mpsc::Sender<Event>,
     ) -> Self {
+        let mut session = Session::new();
+        let rotations = rotation::topic(identity.borrow().device(), &shared.options);
+        if let Some(topic) = &rotations {
+            session.want(topic, Qos::AtLeastOnce);
+        }
         Self {
+            rotations,
             backoff: Backoff::new(shared.options.backoff),
             shared,
             identity,
             commands,
             sends,
             events,
-            session: Session::new(),
+            session,
             subscribing: BTreeMap::new(),
             unsubscribing: BTreeMap::new(),
             elsewhere: None,

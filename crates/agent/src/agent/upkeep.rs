@@ -1,4 +1,5 @@
-//! What an agent does now and then: renew the certificate, report version and facts.
+//! What an agent does now and then: renew the certificate, replace a key where the server asks for it, report version
+//! and facts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(3600);
 const REPORT_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_ROTATION_RETRY: Duration = Duration::from_secs(300);
 const LATER: Duration = Duration::from_secs(600);
 
 pub(super) struct Upkeep {
@@ -30,6 +32,8 @@ pub(super) struct Upkeep {
     identity: watch::Sender<DeviceIdentity>,
     status: watch::Receiver<Status>,
     events: mpsc::Sender<Event>,
+    /// Held by whoever gets a certificate: two at once would be for two keys.
+    at_work: tokio::sync::Mutex<()>,
 }
 
 /// Why there is no new certificate in force.
@@ -54,6 +58,7 @@ impl Upkeep {
             shared,
             identity,
             events,
+            at_work: tokio::sync::Mutex::default(),
         }
     }
 
@@ -73,7 +78,13 @@ impl Upkeep {
                 None => std::future::pending().await,
             }
         };
-        let ((), ()) = tokio::join!(renewing, reporting);
+        let rotating = async {
+            match devices.filter(|_| options.renew) {
+                Some(devices) => self.keep_rotating(devices).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ((), (), ()) = tokio::join!(renewing, rotating, reporting);
     }
 
     async fn keep_renewing(&self, devices: &Endpoint) {
@@ -98,13 +109,60 @@ impl Upkeep {
         }
     }
 
-    /// On disk first: whatever happens after that, the agent starts with what the server knows.
+    /// Replaces the key for as long as the server asks for that.
+    async fn keep_rotating(&self, devices: &Endpoint) {
+        let mut asked = self.shared.asked.subscribe();
+        loop {
+            let identity = self.identity.borrow().clone();
+            let is_asked = asked.borrow_and_update().is_about(identity.key_sha256());
+            let wait = match is_asked {
+                false => None,
+                true => match self.renew(devices, &identity).await {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        let wait = retry_after(&error, &identity).min(LONGEST_ROTATION_RETRY);
+                        let retry_in_ms = wait.as_millis() as u64;
+                        tracing::warn!(%error, retry_in_ms, "the server asks for a new key, and there is no certificate for one");
+                        Some(wait)
+                    }
+                },
+            };
+            let waiting = async {
+                match wait {
+                    Some(wait) => sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = waiting => {}
+                changed = asked.changed() => if changed.is_err() {
+                    return;
+                },
+            }
+        }
+    }
+
+    /// A new key and a certificate for it. On disk first: whatever happens after that, the agent starts with what the
+    /// server knows. The key is kept until there is a certificate, so that a second attempt is with the same one.
     async fn renew(
         &self,
         devices: &Endpoint,
         identity: &DeviceIdentity,
     ) -> Result<(), RenewalError> {
-        let renewed = est::renew(devices, identity).await?;
+        let _at_work = self.at_work.lock().await;
+        if self.identity.borrow().key_sha256() != identity.key_sha256() {
+            return Ok(());
+        }
+        let key = match self.shared.options.state.clone() {
+            Some(state) => {
+                let current = identity.key_sha256().to_owned();
+                let asked = self.shared.asked.borrow().clone();
+                let is_old = move |key: &str| key == current || asked.is_about(key);
+                Some(tokio::task::spawn_blocking(move || state.next_key(is_old)).await??)
+            }
+            None => None,
+        };
+        let renewed = est::renew_with(devices, identity, key).await?;
         if let Some(state) = self.shared.options.state.clone() {
             let renewed = renewed.clone();
             tokio::task::spawn_blocking(move || state.save_identity(&renewed)).await??;

@@ -86,7 +86,8 @@ impl From<IdentityError> for Problem {
             | IdentityError::IssuerKeyMissing(_)
             | IdentityError::ServerName(_)
             | IdentityError::Tls(_)
-            | IdentityError::Random => Self::internal(&error),
+            | IdentityError::Random
+            | IdentityError::Busy => Self::internal(&error),
         }
     }
 }

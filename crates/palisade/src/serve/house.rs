@@ -9,7 +9,7 @@ use palisade_api::{Api, ApiParts, setup};
 use palisade_bus::{LocalBus, SharedBus};
 use palisade_core::{
     Clock, SystemClock,
-    port::{EvidenceListener, Journal},
+    port::{DeviceLine, EvidenceListener, Journal},
 };
 use palisade_detect::{
     Detect, DetectParts, Watcher,
@@ -222,6 +222,8 @@ impl House {
         })
         .await
         .context("the MQTT door")?;
+        let line: Weak<dyn DeviceLine> = Arc::<Gateway>::downgrade(&gateway);
+        ground.identity.set_line(line);
         let respond = ground
             .respond(config, data, lowered, (&pdp, &gateway))
             .await?;

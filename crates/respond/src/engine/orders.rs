@@ -137,7 +137,7 @@ impl Respond {
     /// The same action on the same target, where one is in force: it is joined, and holds longer where this
     /// one would be done now. One that waits for a person is joined by another that would wait, and never
     /// holds up one that would not.
-    async fn join(
+    pub(super) async fn join(
         &self,
         step: &Step,
         target: &Target,
@@ -177,7 +177,7 @@ impl Respond {
         Ok(Some(record))
     }
 
-    async fn rule(
+    pub(super) async fn rule(
         &self,
         effector: &dyn Effector,
         mode: Mode,

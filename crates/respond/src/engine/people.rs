@@ -107,7 +107,7 @@ impl Respond {
         Ok(record)
     }
 
-    async fn subject_of(&self, target: &Target) -> Result<Subject, DeskError> {
+    pub(super) async fn subject_of(&self, target: &Target) -> Result<Subject, DeskError> {
         let (device, source, kind) = match target {
             Target::Device(id) => {
                 let found = self.store.devices().find(id).await?;

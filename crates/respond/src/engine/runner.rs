@@ -175,6 +175,9 @@ impl Respond {
             ActionState::Running => self.apply(record).await,
             ActionState::Undoing => self.undo_now(record).await,
             ActionState::Waiting => self.change(record, ActionEvent::Expired).await.map(drop),
+            ActionState::Done if record.until.is_none_or(|until| until > now) => {
+                self.look_at(record).await
+            }
             ActionState::Done => match self.change(record, ActionEvent::Ended).await? {
                 Some(undoing) => self.undo_now(undoing).await,
                 None => Ok(()),
@@ -266,7 +269,9 @@ impl Respond {
         event: ActionEvent,
     ) -> Result<Option<ActionRecord>, RespondError> {
         let before = record.state;
-        if action::step(&mut record, event, self.clock.now()).is_err()
+        let stepped = action::step(&mut record, event, self.clock.now());
+        self.watch(&mut record);
+        if stepped.is_err()
             || !self.store.actions().replace(before, &record).await?
         {
             return Ok(None);
