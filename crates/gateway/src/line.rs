@@ -34,12 +34,7 @@ impl DeviceLine for Gateway {
     }
 }
 
-fn message(
-    device: &DeviceId,
-    about: &str,
-    payload: &[u8],
-    qos: u8,
-) -> Option<Arc<Message>> {
+fn message(device: &DeviceId, about: &str, payload: &[u8], qos: u8) -> Option<Arc<Message>> {
     let topic = format!("$palisade/devices/{device}/{about}");
     let topic = Topic::parse(&topic).ok()?.to_owned();
     let manner = Manner {

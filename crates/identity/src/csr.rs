@@ -7,6 +7,7 @@
 //! name (`openssl req` fills in a country), harmless bits of keyUsage, and what libest copies from the
 //! certificate that it renews (which key signed it, and where the CRL is).
 
+use aws_lc_rs::digest::{SHA256, digest};
 use palisade_core::{Principal, TrustDomain};
 use rcgen::SubjectPublicKeyInfo;
 use x509_parser::{
@@ -22,6 +23,8 @@ use x509_parser::{
     public_key::PublicKey,
     x509::{SubjectPublicKeyInfo as ParsedKey, X509Version},
 };
+
+use crate::rotation::hex;
 
 /// The largest request, in bytes of DER.
 pub const MAX_CSR: usize = 16 * 1024;
@@ -66,6 +69,7 @@ pub enum CsrError {
 pub struct CheckedCsr {
     common_name: Option<String>,
     key: SubjectPublicKeyInfo,
+    key_sha256: String,
     uris: Vec<String>,
 }
 
@@ -104,6 +108,7 @@ impl CheckedCsr {
         Ok(Self {
             common_name: common_name.filter(|name| !name.is_empty()),
             key,
+            key_sha256: hex(digest(&SHA256, info.subject_pki.raw).as_ref()),
             uris: requested_uris(info.attributes())?,
         })
     }
@@ -142,6 +147,11 @@ impl CheckedCsr {
             SubjectPublicKeyInfo::from_der(certificate.public_key().raw)
                 .is_ok_and(|key| key == self.key)
         })
+    }
+
+    /// The SHA-256 of the request's key (`SubjectPublicKeyInfo` in DER), in lower-case hexadecimal digits.
+    pub(crate) fn key_sha256(&self) -> String {
+        self.key_sha256.clone()
     }
 
     pub(crate) fn public_key(&self) -> &SubjectPublicKeyInfo {

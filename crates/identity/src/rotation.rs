@@ -93,12 +93,6 @@ pub(crate) struct Asking {
     pub(crate) keep_old_s: u64,
 }
 
-/// The certificates of a device, by whether their key is one that is to be replaced.
-struct Keys {
-    old: Vec<CertificateRecord>,
-    new: Vec<CertificateRecord>,
-}
-
 impl Identity {
     /// Says how devices are told something. The first one is taken.
     pub fn set_line(&self, line: Weak<dyn DeviceLine>) {
@@ -118,10 +112,11 @@ impl Identity {
             asked_at: now,
             follow_by: state::later(now, asking.within_s),
             keep_old_s: asking.keep_old_s,
+            old_keys: self.keys_in_force(&asking.device).await.map_err(failed)?,
             serial: None,
             ends_at: None,
         };
-        if self.keys_of(&rotation).await.map_err(failed)?.old.is_empty() {
+        if rotation.old_keys.is_empty() {
             let why = format!("device {} has no certificate", asking.device);
             return Err(EffectError::NotApplicable(why));
         }
@@ -180,8 +175,7 @@ impl Identity {
         let Some(rotation) = self.store.rotations().of(device).await? else {
             return Ok(None);
         };
-        let keys = self.keys_of(&rotation).await?;
-        if keys.old.iter().any(|old| csr.has_key_of(&old.der)) {
+        if rotation.old_keys.contains(&csr.key_sha256()) {
             return Err(CsrError::OldKey.into());
         }
         Ok(rotation.state.is_open().then_some(rotation))
@@ -193,13 +187,9 @@ impl Identity {
         rotation: &Rotation,
         issued: &Issued,
     ) -> Result<(), IdentityError> {
-        let keys = self.keys_of(rotation).await?;
         let key = key_of(&issued.der);
-        let is_one_key = keys
-            .new
-            .iter()
-            .filter(|other| other.revocation.is_none())
-            .all(|other| key_of(&other.der) == key);
+        let new = self.new_certificates(rotation).await?;
+        let is_one_key = new.iter().all(|other| key_of(&other.der) == key);
         let step = Step::Issued {
             serial: issued.serial,
             is_one_key,
@@ -244,36 +234,42 @@ impl Identity {
         Err(IdentityError::Busy)
     }
 
-    async fn keys_of(&self, rotation: &Rotation) -> Result<Keys, IdentityError> {
-        let principal = Principal::from(rotation.device.clone()).to_string();
-        let all = self.store.certificates().of(&principal).await?;
-        let (mut old, rest): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .partition(|one| one.issued_at <= rotation.asked_at);
-        let keys: Vec<Vec<u8>> = old.iter().map(|one| key_of(&one.der)).collect();
-        // One that was on its way while the device was asked may be for the old key.
-        let (of_old_key, new) = rest
-            .into_iter()
-            .partition(|one| keys.contains(&key_of(&one.der)));
-        old.extend::<Vec<_>>(of_old_key);
-        Ok(Keys { old, new })
+    /// The keys of the certificates that a device has in force.
+    async fn keys_in_force(&self, device: &DeviceId) -> Result<Vec<String>, IdentityError> {
+        let held = self.in_force_of(device).await?;
+        let mut keys: Vec<String> = held.iter().map(|one| key_of(&one.der)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// The certificates in force of a device that are for no key which is to be replaced.
+    async fn new_certificates(
+        &self,
+        rotation: &Rotation,
+    ) -> Result<Vec<CertificateRecord>, IdentityError> {
+        let mut held = self.in_force_of(&rotation.device).await?;
+        held.retain(|one| !rotation.old_keys.contains(&key_of(&one.der)));
+        Ok(held)
+    }
+
+    /// The certificates in force of a device.
+    async fn in_force_of(
+        &self,
+        device: &DeviceId,
+    ) -> Result<Vec<CertificateRecord>, IdentityError> {
+        let principal = Principal::from(device.clone()).to_string();
+        let mut held = self.store.certificates().of(&principal).await?;
+        let now = self.clock.now();
+        held.retain(|one| one.revocation.is_none() && one.not_after > now);
+        Ok(held)
     }
 
     async fn tell_device(&self, rotation: &Rotation, again: bool) -> Result<(), IdentityError> {
         let Some(line) = self.rotating.line() else {
             return Ok(());
         };
-        let keys = self.keys_of(rotation).await?;
-        let now = self.clock.now();
-        let mut names: Vec<String> = keys
-            .old
-            .iter()
-            .filter(|one| one.revocation.is_none() && one.not_after > now)
-            .map(|one| hex(&key_of(&one.der)))
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        let payload = json!({ "rotation": rotation.action, "replace_keys": names });
+        let payload = json!({ "rotation": rotation.action, "replace_keys": rotation.old_keys });
         line.tell(
             &rotation.device,
             ABOUT,
@@ -290,10 +286,11 @@ impl Identity {
     }
 }
 
-fn key_of(der: &[u8]) -> Vec<u8> {
-    PublicKeyFacts::of(der).sha256
+/// The SHA-256 of a certificate's key, as rotations name it.
+fn key_of(der: &[u8]) -> String {
+    hex(&PublicKeyFacts::of(der).sha256)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

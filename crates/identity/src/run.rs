@@ -6,7 +6,10 @@ use palisade_bus::Change;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Identity, IdentityError, rotation::{ASK_AGAIN, Ask}};
+use crate::{
+    Identity, IdentityError,
+    rotation::{ASK_AGAIN, Ask},
+};
 
 /// How often the clock is looked at. Certificates and CRLs live for days.
 const TICK: Duration = Duration::from_secs(30);

@@ -19,7 +19,7 @@ pub use parse::{MAX_TEXT, PlaybookProblem, check_text};
 pub use span::Span;
 
 /// The shipped playbooks, by file name.
-pub const SHIPPED: [(&str, &str); 6] = [
+pub const SHIPPED: [(&str, &str); 7] = [
     (
         "administrator-abuse.yaml",
         include_str!("../../../playbooks/administrator-abuse.yaml"),
@@ -43,6 +43,10 @@ pub const SHIPPED: [(&str, &str); 6] = [
     (
         "scanning-or-flooding-device.yaml",
         include_str!("../../../playbooks/scanning-or-flooding-device.yaml"),
+    ),
+    (
+        "weak-or-shared-key.yaml",
+        include_str!("../../../playbooks/weak-or-shared-key.yaml"),
     ),
 ];
 

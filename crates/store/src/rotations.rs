@@ -35,6 +35,8 @@ pub struct Rotation {
     pub follow_by: Timestamp,
     /// How long the old certificates stay once there is a new one, in seconds.
     pub keep_old_s: u64,
+    /// The keys that are to be replaced, by the SHA-256 of each in lower-case hexadecimal digits.
+    pub old_keys: Vec<String>,
     /// The new certificate.
     pub serial: Option<Serial>,
     /// When the old certificates end at the latest.
@@ -94,7 +96,7 @@ impl Rotations<'_> {
     /// When the database fails.
     pub async fn begin(&self, rotation: &Rotation) -> Result<bool, StoreError> {
         let done = sqlx::query(
-            "INSERT INTO rotations VALUES ($1, $2, $3, $4, $5, $6, NULL, NULL) ON CONFLICT DO NOTHING",
+            "INSERT INTO rotations VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, NULL) ON CONFLICT DO NOTHING",
         )
         .bind(rotation.action.to_string())
         .bind(rotation.device.as_str())
@@ -102,6 +104,7 @@ impl Rotations<'_> {
         .bind(row::nanos(rotation.asked_at))
         .bind(row::nanos(rotation.follow_by))
         .bind(i64::try_from(rotation.keep_old_s).unwrap_or(i64::MAX))
+        .bind(row::to_json(&rotation.old_keys, "old_keys")?)
         .execute(self.store.writer())
         .await?;
         Ok(done.rows_affected() == 1)
@@ -220,10 +223,12 @@ fn read(found: &AnyRow) -> Result<Rotation, StoreError> {
         asked_at: row::time(found, "asked_at")?,
         follow_by: row::time(found, "follow_by")?,
         keep_old_s: row::unsigned(found, "keep_old_s")?,
+        old_keys: row::json(found, "old_keys")?,
         serial: match serial {
-            Some(text) => Some(text.parse().map_err(|error| {
-                StoreError::corrupt("serial", error)
-            })?),
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|error| StoreError::corrupt("serial", error))?,
+            ),
             None => None,
         },
         ends_at: row::optional_time(found, "ends_at")?,

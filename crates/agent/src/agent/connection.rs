@@ -12,8 +12,8 @@ use tokio::{
 
 use super::{
     Command, SubscribeError,
-    rotation::Asked,
     line::{Line, READ, Refusal, cause_of, push_out, redirect},
+    rotation::Asked,
     runner::{Ended, Next, Runner},
 };
 use crate::{
@@ -246,7 +246,10 @@ impl<'a> Connection<'a> {
         match effect {
             Effect::None => {}
             Effect::Deliver(message, id) if self.is_rotation(&message.topic) => {
-                self.runner.shared.asked.send_replace(Asked::read(&message.payload));
+                self.runner
+                    .shared
+                    .asked
+                    .send_replace(Asked::read(&message.payload));
                 if let Some(id) = id {
                     self.line.send(acknowledgement(id));
                 }

@@ -142,9 +142,7 @@ fn if_late(parameters: &Parameters) -> Result<Option<&'static str>, EffectError>
     let Some(found) = parameters.get("if_late") else {
         return Ok(None);
     };
-    let known = LATE
-        .iter()
-        .find(|(name, _)| found.as_str() == Some(*name));
+    let known = LATE.iter().find(|(name, _)| found.as_str() == Some(*name));
     known
         .map(|(_, then)| *then)
         .ok_or_else(|| EffectError::Parameter {

@@ -31,7 +31,10 @@ pub(super) fn step(rotation: &mut Rotation, step: &Step, now: Timestamp) -> bool
             (rotation.state, rotation.ends_at) = match is_one_key {
                 true => {
                     let ends = later(now, rotation.keep_old_s);
-                    (Issued, Some(rotation.ends_at.map_or(ends, |known| known.min(ends))))
+                    (
+                        Issued,
+                        Some(rotation.ends_at.map_or(ends, |known| known.min(ends))),
+                    )
                 }
                 false => (Contested, None),
             };
@@ -114,6 +117,7 @@ mod tests {
             asked_at: now,
             follow_by: later(now, 60),
             keep_old_s: 10,
+            old_keys: Vec::new(),
             serial: None,
             ends_at: None,
         }

@@ -8,3 +8,4 @@ mod handshake;
 mod house;
 mod keeping;
 mod requests;
+mod rotation;

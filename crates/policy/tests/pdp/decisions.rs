@@ -38,6 +38,36 @@ async fn nothing_is_allowed_without_a_grant_and_a_policy() {
 }
 
 #[tokio::test]
+async fn a_device_hears_what_the_server_tells_it_without_a_grant_and_nobody_else_does() {
+    let world = World::new().await;
+    let subject = world.subject(&world.device("cam-1").await).await;
+    let is_allowed = |request: Request<'_>| world.pdp.decide(&subject, &request).is_allow();
+    let hears = |text: &str| {
+        let filter = filter(text);
+        is_allowed(Request::Subscribe {
+            filter: &filter,
+            qos: 1,
+        })
+    };
+    assert!(hears("$palisade/devices/cam-1/rotate") && hears("$palisade/devices/cam-1/#"));
+    assert!(is_allowed(receive("$palisade/devices/cam-1/rotate")));
+    assert!(
+        !is_allowed(publish("$palisade/devices/cam-1/rotate")),
+        "it only hears"
+    );
+    for foreign in [
+        "$palisade/devices/cam-2/rotate",
+        "$palisade/devices/cam-11/rotate",
+        "$palisade/devices/+/rotate",
+        "$palisade/#",
+    ] {
+        assert!(!hears(foreign), "{foreign}");
+    }
+    assert!(!is_allowed(receive("$palisade/devices/cam-2/rotate")));
+    assert!(!is_allowed(receive("$palisade/status/sessions")));
+}
+
+#[tokio::test]
 async fn a_device_reaches_its_own_topics_and_no_others() {
     let world = World::new().await;
     world.grant(GrantScope::Fleet, "devices/{device}/#").await;

@@ -1,9 +1,6 @@
 //! Actions whose end is not ours alone to bring about: they are looked at until they are over.
 
-use std::{
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use palisade_core::{
     ActionState, Mode,

@@ -271,9 +271,7 @@ impl Respond {
         let before = record.state;
         let stepped = action::step(&mut record, event, self.clock.now());
         self.watch(&mut record);
-        if stepped.is_err()
-            || !self.store.actions().replace(before, &record).await?
-        {
+        if stepped.is_err() || !self.store.actions().replace(before, &record).await? {
             return Ok(None);
         }
         if record.state != before {

@@ -7,4 +7,5 @@ mod guard_rails;
 mod house;
 mod people;
 mod playbooks;
+mod progress;
 mod webhooks;

@@ -35,7 +35,7 @@ async fn a_directory_is_read_again_and_a_bad_file_leaves_in_force_what_is() {
     write_playbook(directory.path(), "own.yaml", &text("own", "observe"));
     let house = over(directory.path()).await;
     house.devices(100).await;
-    assert_eq!(house.respond.playbooks().len(), 7);
+    assert_eq!(house.respond.playbooks().len(), 8);
     house.found("cam-1", "odd", Severity::Low).await;
     until(async || house.in_state("quarantine", ActionState::Observed).await == 1).await;
     let bad = text("own", "auto").replace("ttl", "tll");
@@ -74,7 +74,7 @@ async fn a_playbook_of_the_directory_takes_the_place_of_the_shipped_one_of_its_n
     write_playbook(directory.path(), "x.yaml", &own);
     let house = over(directory.path()).await;
     house.devices(10).await;
-    assert_eq!(house.respond.playbooks().len(), 6);
+    assert_eq!(house.respond.playbooks().len(), 7);
     house
         .found("cam-1", "mqtt-topic-scan", Severity::Critical)
         .await;
