@@ -18,6 +18,8 @@ const MAX_WHY: usize = 500;
 pub enum ActionEvent {
     /// A person approved it.
     Approved(String),
+    /// A person approved it, and it was done meanwhile by another action.
+    DoneBefore(String, String),
     /// A person rejected it.
     Rejected(String, String),
     /// Nobody decided in time.
@@ -87,6 +89,10 @@ pub fn step(
             record.decided_by = Some(by);
             record.due_at = Some(now);
         }
+        (Waiting, ActionEvent::DoneBefore(by, why)) => {
+            end(record, Done, why, now);
+            record.decided_by = Some(by);
+        }
         (Waiting, ActionEvent::Rejected(by, why)) => {
             end(
                 record,
@@ -143,7 +149,13 @@ pub fn step(
             record.due_at = Some(now + wait(record.attempts));
             tracing::warn!(action = %record.order.id, %why, "an action could not be undone; it is tried again");
         }
-        (_, ActionEvent::Approved(_) | ActionEvent::Rejected(..) | ActionEvent::Expired) => {
+        (
+            _,
+            ActionEvent::Approved(_)
+            | ActionEvent::DoneBefore(..)
+            | ActionEvent::Rejected(..)
+            | ActionEvent::Expired,
+        ) => {
             return wrong("only one that waits can be approved or rejected");
         }
         (_, ActionEvent::Undo(..) | ActionEvent::Ended | ActionEvent::Lifted(_)) => {

@@ -2,6 +2,7 @@
 //! what was ordered is done, taken back when its time is over, and written into the journal.
 
 mod again;
+mod batch;
 mod cases;
 mod claims;
 mod intake;
@@ -105,6 +106,7 @@ struct Counters {
     failed: AtomicU64,
     undone: AtomicU64,
     waited: AtomicU64,
+    batches: AtomicU64,
 }
 
 /// What response did since it was opened.
@@ -112,6 +114,8 @@ struct Counters {
 pub struct RespondStats {
     /// Findings taken into cases, each time that they were told.
     pub findings: u64,
+    /// Transactions in which findings were written.
+    pub batches: u64,
     /// Cases opened.
     pub cases: u64,
     /// Actions ordered.
@@ -183,6 +187,7 @@ impl Respond {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         RespondStats {
             findings: read(&self.counters.findings),
+            batches: read(&self.counters.batches),
             cases: read(&self.counters.cases),
             ordered: read(&self.counters.ordered),
             joined: read(&self.counters.joined),
@@ -241,6 +246,8 @@ impl Respond {
                 () = cancel.cancelled() => return,
             };
             if let Err(error) = followed {
+                // What was written before it failed is told by the runner.
+                self.has_untold.store(true, Ordering::Relaxed);
                 tracing::warn!(%error, "response cannot read or write; it tries again");
             }
             tokio::select! {
@@ -274,19 +281,25 @@ impl Respond {
     }
 
     async fn take(&self, consumer: &Consumer, events: &[(u64, Event)]) -> Result<(), RespondError> {
-        let mut ordered = Vec::new();
+        let (mut ordered, mut found) = (Vec::new(), Vec::new());
         for (_, event) in events {
             match &event.kind {
-                EventKind::Found(finding) => ordered.extend(self.enter(event, finding).await?),
+                EventKind::Found(finding) => found.push((event, finding)),
                 EventKind::PostureChanged {
                     lifecycle_before: Lifecycle::Quarantined,
                     lifecycle,
                     reason,
                     ..
-                } if *lifecycle != Lifecycle::Quarantined => self.lifted(event, reason).await?,
+                } if *lifecycle != Lifecycle::Quarantined => {
+                    // What was found before comes before.
+                    ordered.extend(self.enter_all(&found).await?);
+                    found.clear();
+                    self.lifted(event, reason).await?;
+                }
                 _ => {}
             }
         }
+        ordered.extend(self.enter_all(&found).await?);
         self.tell_ordered(&ordered).await;
         if let Some((last, _)) = events.last() {
             consumer.acknowledge(*last).await?;

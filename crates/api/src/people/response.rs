@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use palisade_core::{ActionId, ActionState, Impact, Mode, Timestamp};
-use palisade_respond::{ActionInfo, RespondConfig, RespondStats, Switch};
+use palisade_respond::{ActionInfo, EmailTls, RespondConfig, RespondStats, Switch};
 use palisade_store::Block;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -92,6 +92,9 @@ pub(crate) struct CountsView {
     /// Findings taken into cases, each time that they were told.
     #[schema(minimum = 0)]
     findings: u64,
+    /// Transactions in which findings were written.
+    #[schema(minimum = 0)]
+    batches: u64,
     /// Cases opened.
     #[schema(minimum = 0)]
     cases: u64,
@@ -119,6 +122,7 @@ impl From<RespondStats> for CountsView {
     fn from(stats: RespondStats) -> Self {
         Self {
             findings: stats.findings,
+            batches: stats.batches,
             cases: stats.cases,
             ordered: stats.ordered,
             joined: stats.joined,
@@ -148,6 +152,52 @@ pub(crate) struct ResponseView {
     playbook_problem: Option<String>,
     /// The actions that there are.
     actions: Vec<KindView>,
+    /// To where notifications may go.
+    destinations: DestinationsView,
+}
+
+/// To where notifications may go. No address of a person, and no secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Destinations)]
+pub(crate) struct DestinationsView {
+    /// Webhooks, by name.
+    webhooks: Vec<String>,
+    /// E-mail.
+    emails: Vec<EmailView>,
+}
+
+/// People who get e-mail.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EmailDestination)]
+pub(crate) struct EmailView {
+    /// Under which name playbooks know them.
+    name: String,
+    /// The SMTP server.
+    server: String,
+    /// How it is reached: `starttls`, `implicit` or `insecure_loopback`.
+    tls: &'static str,
+    /// How many people get it.
+    #[schema(minimum = 0)]
+    recipients: usize,
+}
+
+impl From<&RespondConfig> for DestinationsView {
+    fn from(config: &RespondConfig) -> Self {
+        let emails = config.emails.iter().map(|(name, email)| EmailView {
+            name: name.clone(),
+            server: email.server.clone(),
+            tls: match email.tls {
+                EmailTls::Starttls => "starttls",
+                EmailTls::Implicit => "implicit",
+                EmailTls::InsecureLoopback => "insecure_loopback",
+            },
+            recipients: email.to.len(),
+        });
+        Self {
+            webhooks: config.webhooks.keys().cloned().collect(),
+            emails: emails.collect(),
+        }
+    }
 }
 
 /// Shows how response is doing.
@@ -172,6 +222,7 @@ async fn get_response(
             .playbook_problem()
             .map(|problem| problem.to_string()),
         actions: actions.collect(),
+        destinations: respond.config().into(),
     }))
 }
 

@@ -2,16 +2,14 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use palisade_core::{
-    ActionState, CaseId, Event, EventId, Finding, Impact, Severity, Target, Timestamp,
-};
+use palisade_core::{ActionState, CaseId, EventId, Finding, Impact, Severity, Target, Timestamp};
 use palisade_store::{
     ActionFilter, ActionRecord, CaseChange, CaseEntry, CaseFinding, CaseRecord, CaseState,
     PlaybookRun, StoreError, Verdict,
 };
 use serde_json::{Value, json};
 
-use super::{Respond, again::again, orders::Ordered};
+use super::{Respond, again::again, batch::Pending, orders::Ordered};
 use crate::{
     RespondError,
     action::earlier,
@@ -27,28 +25,29 @@ const TAKE_UP: u32 = 1_000;
 /// The longest title of a case, in characters.
 const MAX_TITLE: usize = 200;
 
+/// What an action is ordered about.
+pub(super) struct About<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) finding: &'a Finding,
+    pub(super) case: &'a CaseRecord,
+    pub(super) pending: &'a Pending,
+}
+
 impl Respond {
-    /// Takes a finding into a case and lets playbooks answer it. Twice is once.
-    /// Returns what was ordered and is not told yet.
-    pub(super) async fn enter(
+    /// What a finding comes to: the case that it joins or opens, and what playbooks order. What is pending is counted
+    /// as if it were written.
+    pub(super) async fn decide_on(
         &self,
-        event: &Event,
+        subject: &Subject,
         finding: &Finding,
-    ) -> Result<Vec<ActionRecord>, RespondError> {
-        let subject = Subject::of(&self.store, event, finding).await?;
+        pending: &Pending,
+    ) -> Result<CaseChange, RespondError> {
         let mut change = CaseChange::default();
-        let ordered = {
-            let _desk = self.desk.lock().await;
-            let Some(case) = self.place(&subject, finding, &mut change).await? else {
-                return Ok(Vec::new());
-            };
-            self.answer(&subject, finding, &case, &mut change).await?;
-            self.store.cases().write(&change).await?;
-            change.actions
-        };
-        self.counters.findings.fetch_add(1, Ordering::Relaxed);
-        self.dispatch(&ordered);
-        Ok(ordered)
+        if let Some(case) = self.place(subject, finding, &mut change, pending).await? {
+            self.answer((subject, finding), &case, &mut change, pending)
+                .await?;
+        }
+        Ok(change)
     }
 
     /// The case that a finding belongs to, changed as the finding changes it; `None` where there is none
@@ -58,13 +57,14 @@ impl Respond {
         subject: &Subject,
         finding: &Finding,
         change: &mut CaseChange,
+        pending: &Pending,
     ) -> Result<Option<CaseRecord>, StoreError> {
         let (cases, now) = (self.store.cases(), self.clock.now());
         let known = match cases.of_finding(finding.id).await? {
             Some(case) => Some(case),
             None => match cases.open_about(&subject.text).await? {
                 Some(case) => Some(case),
-                None => self.campaign_of(finding, now).await?,
+                None => self.campaign_of(finding, now, pending).await?,
             },
         };
         let is_new = known.is_none();
@@ -73,7 +73,6 @@ impl Respond {
         }
         let mut case = known.unwrap_or_else(|| self.open_case(subject, finding, now));
         if is_new {
-            self.counters.cases.fetch_add(1, Ordering::Relaxed);
             let text = format!("{}: {}", finding.detector, finding.title);
             change
                 .entries
@@ -87,7 +86,8 @@ impl Respond {
         };
         change.findings.push((case.id, found));
         if case.campaign.is_none() && !is_campaign(&case) {
-            self.found_out(&mut case, subject, finding, change).await?;
+            self.found_out(&mut case, (subject, finding), change, pending)
+                .await?;
         }
         change.cases.push(case.clone());
         Ok(Some(case))
@@ -115,9 +115,13 @@ impl Respond {
         &self,
         finding: &Finding,
         now: Timestamp,
+        pending: &Pending,
     ) -> Result<Option<CaseRecord>, StoreError> {
         let subject = format!("campaign/{}", finding.detector);
-        let found = self.store.cases().open_about(&subject).await?;
+        let found = match pending.case_about(&subject) {
+            Some(case) => Some(case.clone()),
+            None => self.store.cases().open_about(&subject).await?,
+        };
         let since = earlier(now, self.config.campaign_window_s);
         Ok(found.filter(|case| case.updated_at >= since))
     }
@@ -126,22 +130,27 @@ impl Respond {
     async fn found_out(
         &self,
         case: &mut CaseRecord,
-        subject: &Subject,
-        finding: &Finding,
+        (subject, finding): (&Subject, &Finding),
         change: &mut CaseChange,
+        pending: &Pending,
     ) -> Result<(), StoreError> {
         let (cases, now) = (self.store.cases(), self.clock.now());
         let detector = finding.detector.to_string();
         let since = earlier(now, self.config.campaign_window_s);
         // This finding is not written yet.
         let subjects = cases.subjects_of(&detector, since).await? + 1;
-        if subjects < self.config.campaign_subjects {
+        let not_written = pending.subjects_of(&detector);
+        if subjects + not_written < self.config.campaign_subjects {
             return Ok(());
         }
-        let campaign = match self.campaign_of(finding, now).await? {
+        if not_written > 0 {
+            // Some of these may be written already under another finding.
+            pending.doubt();
+            return Ok(());
+        }
+        let campaign = match self.campaign_of(finding, now, pending).await? {
             Some(campaign) => campaign,
             None => {
-                self.counters.cases.fetch_add(1, Ordering::Relaxed);
                 let campaign = CaseRecord {
                     id: CaseId::generate(),
                     subject: format!("campaign/{detector}"),
@@ -172,10 +181,10 @@ impl Respond {
     /// Lets playbooks answer.
     async fn answer(
         &self,
-        subject: &Subject,
-        finding: &Finding,
+        (subject, finding): (&Subject, &Finding),
         case: &CaseRecord,
         change: &mut CaseChange,
+        pending: &Pending,
     ) -> Result<(), StoreError> {
         let is_nothing = |verdict| verdict != Verdict::TruePositive;
         if case.verdict.is_some_and(is_nothing) {
@@ -215,7 +224,13 @@ impl Respond {
             if steps.is_empty() {
                 continue;
             }
-            self.run_playbook((playbook, &steps), subject, finding, case, change)
+            let about = About {
+                subject,
+                finding,
+                case,
+                pending,
+            };
+            self.run_playbook((playbook, &steps), &about, change)
                 .await?;
             // What it answered stays answered, also when it answers again what is less bad.
             let answered = run.map_or(finding.severity, |run| run.severity.max(finding.severity));
@@ -298,18 +313,13 @@ impl Respond {
     async fn run_playbook(
         &self,
         (playbook, steps): (&Playbook, &[&Step]),
-        subject: &Subject,
-        finding: &Finding,
-        case: &CaseRecord,
+        about: &About<'_>,
         change: &mut CaseChange,
     ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let context = context(playbook, subject, finding, case);
+        let (now, case) = (self.clock.now(), about.case);
+        let context = context(playbook, about.subject, about.finding, case);
         for step in steps {
-            match self
-                .order_step(playbook, step, case, subject, &context)
-                .await?
-            {
+            match self.order_step(playbook, step, about, &context).await? {
                 Ordered::New(record) => put_order(&mut change.actions, *record),
                 Ordered::Joined(record) => {
                     self.counters.joined.fetch_add(1, Ordering::Relaxed);

@@ -9,10 +9,10 @@ use palisade_core::{
     ActionId, ActionState, CaseId, Impact, Mode, Order, Target, Timestamp,
     port::{Effector, Parameters},
 };
-use palisade_store::{ActionFilter, ActionRecord, Besides, CaseRecord, Part, StoreError};
+use palisade_store::{ActionFilter, ActionRecord, Besides, Part, StoreError};
 use serde_json::Value;
 
-use super::Respond;
+use super::{Respond, batch::Pending, intake::About};
 use crate::{
     action::{earlier, later},
     guard::{self, Hits, Ruling},
@@ -45,10 +45,10 @@ impl Respond {
         &self,
         playbook: &Playbook,
         step: &Step,
-        case: &CaseRecord,
-        subject: &Subject,
+        about: &About<'_>,
         context: &Value,
     ) -> Result<Ordered, StoreError> {
+        let (case, subject) = (about.case, about.subject);
         let Some(effector) = self.effectors.get(step.action.as_str()) else {
             return Ok(Ordered::Nothing);
         };
@@ -67,7 +67,12 @@ impl Respond {
         }
         let ttl_s = self.ttl(step, &target, now).await?;
         let ruling = self
-            .rule(effector.as_ref(), step.mode, &target, subject)
+            .rule(
+                (effector.as_ref(), step.mode),
+                &target,
+                subject,
+                about.pending,
+            )
             .await?;
         if let Some(joined) = self.join(step, &target, ttl_s, &ruling).await? {
             return Ok(Ordered::Joined(Box::new(joined)));
@@ -179,10 +184,10 @@ impl Respond {
 
     pub(super) async fn rule(
         &self,
-        effector: &dyn Effector,
-        mode: Mode,
+        (effector, mode): (&dyn Effector, Mode),
         target: &Target,
         subject: &Subject,
+        pending: &Pending,
     ) -> Result<Ruling, StoreError> {
         let device = subject.device.as_ref();
         let (stopped, impact) = (self.switch.stopped(), effector.impact());
@@ -191,7 +196,7 @@ impl Respond {
             Impact::None => None,
             _ => self.config.never_touch.covers(target, device),
         };
-        let hits = self.hits(impact, target, subject).await?;
+        let hits = self.hits(impact, target, subject, pending).await?;
         Ok(guard::rule(&guard::Case {
             mode,
             max_mode: self.config.max_mode,
@@ -208,6 +213,7 @@ impl Respond {
         impact: Impact,
         target: &Target,
         subject: &Subject,
+        pending: &Pending,
     ) -> Result<Vec<Hits>, StoreError> {
         let caps = &self.config.caps;
         let since = earlier(self.clock.now(), caps.window_s);
@@ -226,6 +232,15 @@ impl Respond {
             true => 0,
             false => actions.hit(impact, &Part::Fleet, &besides, since).await?,
         };
+        // Of what is pending nothing takes anything, so that only what tells somebody can matter.
+        let not_written = if impact == Impact::None {
+            pending.told()
+        } else {
+            0
+        };
+        if not_written > 0 && others + not_written >= caps.count(impact) {
+            pending.doubt();
+        }
         let mut hits = vec![Hits {
             of: "the fleet".to_owned(),
             others,

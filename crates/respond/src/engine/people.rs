@@ -1,13 +1,13 @@
 //! What people say about actions, playbooks and the switch.
 
 use palisade_core::{ActionId, ActionState, CaseId, Impact, Mode, Target, port::Parameters};
-use palisade_store::{ActionRecord, CaseChange, PlaybookSwitch};
+use palisade_store::{ActionFilter, ActionRecord, CaseChange, PlaybookSwitch};
 use serde_json::json;
 
 use super::{Respond, intake::entry, orders::Draft};
 use crate::{
     DeskError, Playbook, PlaybookInfo, PlaybookProblem, RespondError, Switch,
-    action::{self, ActionEvent},
+    action::{self, ActionEvent, later},
     guard::Ruling,
     playbook::SubjectKind,
     subject::Subject,
@@ -138,7 +138,8 @@ impl Respond {
         }
     }
 
-    /// Approves an action that waits.
+    /// Approves an action that waits. Where the same was done to the same target meanwhile, nothing is done a second
+    /// time: the action ends and says which one holds, and that one holds as long as this one would have.
     ///
     /// # Errors
     /// When there is none, it does not wait, it is never touched by now, or the person ordered it.
@@ -155,6 +156,12 @@ impl Respond {
         }
         let subject = self.subject_of(&record.order.target).await?;
         self.may_touch(&record.order.target, &subject)?;
+        if let Some(twin) = self.twin(&record).await? {
+            let (id, why) = (twin.order.id, "approved, and done already by action");
+            self.hold_as_long(twin, record.ttl_s).await?;
+            let done = ActionEvent::DoneBefore(by.to_owned(), format!("{why} {id}"));
+            return self.decide(record, done).await;
+        }
         let approved = self
             .decide(record, ActionEvent::Approved(by.to_owned()))
             .await?;
@@ -162,6 +169,43 @@ impl Respond {
             tracing::debug!("the runner is busy: it finds what is due by itself");
         }
         Ok(approved)
+    }
+
+    /// A newer action that did the same to the same target: one that is in force, or that took what cannot be given
+    /// back. What only tells somebody has none.
+    async fn twin(&self, waiting: &ActionRecord) -> Result<Option<ActionRecord>, DeskError> {
+        if waiting.impact == Impact::None || waiting.state != ActionState::Waiting {
+            return Ok(None);
+        }
+        let filter = ActionFilter {
+            states: vec![ActionState::Running, ActionState::Done],
+            target: Some(waiting.order.target.to_string()),
+            action: Some(waiting.order.action.clone()),
+            case: None,
+        };
+        let newer = self.store.actions().list(None, 16, &filter).await?;
+        Ok(newer.into_iter().find(|one| {
+            let is_done = one.is_in_force() || one.impact == Impact::Permanent;
+            one.order.id > waiting.order.id && is_done
+        }))
+    }
+
+    /// Lets an action in force hold at least so long from now.
+    async fn hold_as_long(
+        &self,
+        mut twin: ActionRecord,
+        ttl_s: Option<u64>,
+    ) -> Result<(), DeskError> {
+        let Some(until) = twin.until.filter(|_| twin.state == ActionState::Done) else {
+            return Ok(());
+        };
+        twin.until = ttl_s.map(|ttl| until.max(later(self.clock.now(), ttl)));
+        twin.due_at = twin.until;
+        self.store
+            .actions()
+            .replace(ActionState::Done, &twin)
+            .await?;
+        Ok(())
     }
 
     /// Rejects an action that waits.

@@ -8,7 +8,7 @@ use palisade_core::{
 };
 use palisade_store::{ActionRecord, CaseChange};
 
-use super::{Respond, intake::entry, orders::Draft};
+use super::{Respond, batch::Pending, intake::entry, orders::Draft};
 use crate::{
     DeskError, RespondError,
     action::{ActionEvent, later},
@@ -153,7 +153,12 @@ impl Respond {
             only_if_repeated: None,
         };
         let ruling = self
-            .rule(effector.as_ref(), step.mode, &target, &subject)
+            .rule(
+                (effector.as_ref(), step.mode),
+                &target,
+                &subject,
+                &Pending::default(),
+            )
             .await?;
         if self.join(&step, &target, None, &ruling).await?.is_some() {
             return Ok(None);

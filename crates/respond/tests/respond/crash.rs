@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use palisade_core::{
-    ActionState, Impact, Lifecycle, Order, Severity, Target,
-    port::{BoxFuture, EffectError, Effector, Parameters},
+    ActionState, Clock, Door, Event, EventKind, Impact, Lifecycle, Order, Severity, Target,
+    port::{BoxFuture, EffectError, Effector, Journal, Parameters},
 };
 use palisade_respond::RespondConfig;
 use serde_json::Value;
 
-use crate::house::{House, until};
+use crate::house::{House, device, until};
 
 /// Dies before or after the real action, without a word.
 struct Dies {
@@ -179,5 +179,73 @@ async fn a_device_that_a_person_released_and_that_offends_again_is_contained_aga
         .found("cam-1", "mqtt-topic-scan", Severity::Critical)
         .await;
     until(async || house.lifecycle("cam-1").await == Lifecycle::Quarantined).await;
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn many_findings_are_written_in_few_transactions_and_each_once_whenever_the_process_dies() {
+    let house = House::new().await;
+    house.devices(400).await;
+    let (directory, clock) = house.stop().await;
+    // Nobody reads while they come in: they are there all at once.
+    let house = House::at(directory, clock, RespondConfig::default(), |all| all).await;
+    let mut events = Vec::new();
+    for number in 1..=400 {
+        let finding = house.finding(&format!("odd-{}", number % 100), Severity::Low);
+        let event = Event::new(house.clock.now(), Door::Internal, EventKind::Found(finding));
+        events.push(event.about(device(&format!("cam-{number}"))));
+    }
+    house.ledger.record(events).await.expect("recorded");
+    until(async || house.respond.stats().findings > 0).await;
+    let (directory, clock) = house.kill().await;
+    let house = House::at(directory, clock, RespondConfig::default(), |all| all).await;
+    house.caught_up().await;
+    let cases = house.cases().await;
+    assert_eq!(cases.len(), 400, "each has one case");
+    for case in &cases {
+        let count = house.store.cases().count_findings(case.id).await;
+        assert_eq!(count.expect("reads"), 1);
+    }
+    let stats = house.respond.stats();
+    assert!(
+        stats.findings < 64 || stats.batches * 16 < stats.findings,
+        "{stats:?}"
+    );
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn findings_of_one_batch_are_judged_as_if_each_were_written_before_the_next() {
+    let house = House::new().await;
+    house.devices(100).await;
+    let told = |house: &House, number: usize, detector: &str, severity| {
+        let finding = house.finding(detector, severity);
+        let event = Event::new(house.clock.now(), Door::Internal, EventKind::Found(finding));
+        event.about(device(&format!("cam-{number}")))
+    };
+    // Twelve devices by one detector are a campaign; the same device twice is one case; caps hold in between.
+    let mut events: Vec<Event> = (1..=12)
+        .map(|number| told(&house, number, "odd", Severity::Low))
+        .collect();
+    events.push(told(&house, 50, "other", Severity::Low));
+    events.push(told(&house, 50, "another", Severity::Medium));
+    for number in 60..=90 {
+        events.push(told(&house, number, "mqtt-topic-scan", Severity::High));
+    }
+    house.ledger.record(events).await.expect("recorded");
+    house.caught_up().await;
+    let cases = house.cases().await;
+    let about = |subject: &str| cases.iter().filter(|case| case.subject == subject).count();
+    assert_eq!(about("campaign/rule/odd"), 1);
+    assert_eq!(about("device/cam-50"), 1);
+    let own: Vec<_> = cases
+        .iter()
+        .filter(|case| case.title == "odd fired")
+        .collect();
+    assert_eq!(own.len(), 5, "the sixth finds the campaign: {own:#?}");
+    assert!(own.iter().all(|case| case.campaign.is_some()));
+    // Ten of a hundred devices of one segment, and not one more.
+    let taken = house.in_state("quarantine", ActionState::Waiting).await;
+    assert_eq!(taken, 21);
     house.stop().await;
 }

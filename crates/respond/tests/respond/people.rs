@@ -39,6 +39,72 @@ async fn what_cannot_be_undone_is_approved_by_another_than_who_ordered_it() {
 }
 
 #[tokio::test]
+async fn what_was_done_meanwhile_by_another_action_is_not_done_again_when_it_is_approved() {
+    let house = House::new().await;
+    house.devices(100).await;
+    house.found("cam-1", "odd", Severity::Low).await;
+    let case = house.case().await;
+    house
+        .respond
+        .turn(true, "a test", "ann")
+        .await
+        .expect("stops");
+    house
+        .found("cam-1", "mqtt-topic-scan", Severity::High)
+        .await;
+    until(async || house.in_state("quarantine", ActionState::Waiting).await == 1).await;
+    house
+        .respond
+        .turn(false, "a test", "ann")
+        .await
+        .expect("goes on");
+    let waiting = house.actions().await;
+    let waiting = waiting
+        .iter()
+        .find(|one| one.state == ActionState::Waiting && one.order.action == "quarantine")
+        .expect("it waits")
+        .clone();
+    let mut order = hand(case, "quarantine");
+    order.ttl_s = Some(60);
+    let twin = house.respond.order(order, "ben").await.expect("ordered");
+    until(async || house.in_state("quarantine", ActionState::Done).await == 1).await;
+    let approved = house.respond.approve(waiting.order.id, "cleo").await;
+    let approved = approved.expect("approved");
+    assert_eq!(approved.state, ActionState::Done);
+    assert!(
+        approved.why.contains(&twin.order.id.to_string()),
+        "{}",
+        approved.why
+    );
+    assert!(approved.memory.is_none(), "it holds nothing of its own");
+    let twin = house.respond.action(twin.order.id).await.expect("there");
+    let hour = waiting.ttl_s.expect("it has an end");
+    let left = twin
+        .until
+        .expect("it ends")
+        .duration_since(house.clock.now());
+    assert!(
+        left.as_secs() >= i64::try_from(hour).expect("small") - 1,
+        "{left:?}"
+    );
+    assert!(
+        house
+            .respond
+            .approve(waiting.order.id, "cleo")
+            .await
+            .is_err(),
+        "twice"
+    );
+    house
+        .respond
+        .undo(twin.order.id, "ann", "")
+        .await
+        .expect("undone");
+    until(async || house.lifecycle("cam-1").await == Lifecycle::Active).await;
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn a_person_contains_by_hand_and_takes_it_back() {
     let house = House::new().await;
     house.devices(10).await;

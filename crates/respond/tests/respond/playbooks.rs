@@ -182,6 +182,29 @@ async fn each_shipped_playbook_answers_what_it_is_for() {
     house.kill().await;
 }
 
+#[tokio::test]
+async fn a_scanner_that_was_contained_three_times_waits_for_a_person_and_is_contained_all_the_same()
+{
+    let house = House::new().await;
+    house.devices(100).await;
+    let revocation = "revoke-certificate";
+    for time in 1..=5 {
+        house
+            .found("cam-1", "mqtt-topic-scan", Severity::High)
+            .await;
+        house.caught_up().await;
+        until(async || house.in_state("quarantine", ActionState::Done).await == 1).await;
+        let expected = usize::from(time > 3);
+        let waiting = house.in_state(revocation, ActionState::Waiting).await;
+        assert_eq!(waiting, expected, "after {time} scans");
+        // The longest quarantine of these is sixteen hours.
+        house.clock.advance_millis(17 * 3_600_000);
+        until(async || house.in_state("quarantine", ActionState::Undone).await == time).await;
+        house.clock.advance_millis(1_000);
+    }
+    house.stop().await;
+}
+
 const REVOKING: &str = "name: own
 description: a test
 trigger: { detectors: [odd], min_severity: low }
