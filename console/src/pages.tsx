@@ -22,6 +22,7 @@ export const pages: readonly Page[] = [
   { path: "cases", name: "Cases", icon: "cases", needs: ["respond:read"], View: lazy(() => import("./pages/cases/cases")) },
   { path: "activity", name: "Activity", icon: "activity", needs: ["events:read"], View: lazy(() => import("./pages/activity/activity")) },
   { path: "policy", name: "Policy", icon: "policy", needs: ["policy:read"], View: lazy(() => import("./pages/policy/policy")) },
+  { path: "people", name: "People", icon: "people", needs: ["admin"], View: lazy(() => import("./pages/people/people")) },
   { path: "account", name: "Your account", icon: "account", needs: [], ofAccounts: true, View: lazy(() => import("./pages/account/account")) },
   { path: "settings", name: "Settings", icon: "settings", needs: [], View: lazy(() => import("./pages/settings/settings")) },
 ];

@@ -87,3 +87,4 @@ export function Link({ href, onClick, ...rest }: AnchorHTMLAttributes<HTMLAnchor
 
 export const deviceHref = (id: string): string => `/devices/${encodeURIComponent(id)}`;
 export const caseHref = (id: string): string => `/cases/${encodeURIComponent(id)}`;
+export const accountHref = (name: string): string => `/people/${encodeURIComponent(name)}`;

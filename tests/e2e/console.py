@@ -22,7 +22,8 @@ def person(server, scenario, **task):
     SHOTS.mkdir(parents=True, exist_ok=True)
     task = {"scenario": scenario, "url": f"https://{HOST}:{server.people}/", "token": server.token,
             "chromium": CHROMIUM, "shots": str(SHOTS), "dist": os.environ.get("CONSOLE_DIST"), **task}
-    done = run("node", SCRIPT, input=json.dumps(task).encode(), timeout=300)
+    environment = {**os.environ, "NODE_EXTRA_CA_CERTS": str(server.ca)}
+    done = run("node", SCRIPT, input=json.dumps(task).encode(), timeout=300, env=environment)
     seen = json.loads(done.stdout)
     assert seen["complaints"] == [], "the browser complains: of an error, or of what the policy forbids"
     return seen

@@ -1,11 +1,14 @@
 """People at the console in a real browser: the first administrator, second factors, sessions, accounts."""
 
+import base64
+import hashlib
 import json
+import ssl
 
 import pytest
 
-from palisade import Palisade, SETUP_TOKEN, run
 from console import READY, person
+from palisade import Palisade, SETUP_TOKEN, run
 
 PASSWORD = "tanzbar loewe kiste fenster"
 OTHER = "umbrella seven giraffe kelp"
@@ -57,6 +60,36 @@ def test_somebody_new_chooses_a_password_and_goes_on_where_they_were_after_their
     good(seen["looks"])
     assert "characters" in seen["refused"], seen["refused"]
     assert seen["offered"] == ["Overview", "Devices", "Your account", "Settings"], "what a technician cannot read is not offered"
+
+
+def spki(server):
+    """The key of the server's certificate, as Chromium is told to trust it."""
+    pem = ssl.get_server_certificate(("localhost", server.people)).encode()
+    key = run("openssl", "x509", "-pubkey", "-noout", input=pem).stdout
+    der = run("openssl", "pkey", "-pubin", "-outform", "der", input=key).stdout
+    return base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+
+def test_a_passkey_signs_in_alone_at_this_origin_alone_and_not_when_it_is_removed(server, first):
+    server.post("/accounts", {"name": "olga", "roles": ["owner"], "password": OTHER})
+    seen = person(server, "passkey", account="olga", password=OTHER, next=PASSWORD, spki=spki(server),
+                  elsewhere=f"https://localhost:{server.devices}/")
+    good(seen["looks"])
+    assert seen["codes"] == 10
+    assert "already has a passkey" in seen["twice"], seen["twice"]
+    assert "second factor" in seen["last"], seen["last"]
+    assert seen["elsewhere"] == 401, "a passkey that was shown to another origin signs in here"
+    assert "not known here" in seen["removed"], seen["removed"]
+    assert "127.0.0.1" in seen["foreign"], seen["foreign"]
+
+
+def test_an_account_is_made_changed_disabled_and_its_session_ended(server, first):
+    seen = person(server, "people", account="nina")
+    good(seen["looks"])
+    assert seen["status"] == 200, "the first password signs in"
+    made = {one["name"]: one for one in server.get("/accounts")["items"]}["nina"]
+    assert made["roles"] == ["auditor"] and not made["disabled"]
+    assert seen["password"] not in server.log()
 
 
 def test_wrong_passwords_are_slowed_and_the_page_counts_down(server, first):

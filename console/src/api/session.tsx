@@ -3,6 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
 
 import { ApiError, ask, get, setToken, whenSignedOut, type Schemas } from "./client";
+import { showPasskey } from "./passkey";
 
 export interface Me {
   name: string;
@@ -21,6 +22,8 @@ interface Session {
   notice: string | null;
   withToken(token: string): Promise<void>;
   withAccount(account: string, password: string, code: string): Promise<void>;
+  /** Signs in with a passkey alone. Quietly: the browser offers it where the name is typed, and nothing is asked. */
+  withPasskey(stop: AbortSignal, isQuiet: boolean): Promise<void>;
   /** Makes the first account with the token that the first start printed, and signs in with it. */
   setUp(token: string, account: string, password: string): Promise<void>;
   /** Asks again who is signed in: after an act that changed it. */
@@ -117,6 +120,13 @@ export function SessionProvider({ children }: { children: ReactNode }) {
         setToken(null);
         const body = JSON.stringify({ account, password, ...(code ? { code } : {}) });
         await ask("POST", SESSION, { body, headers: { "Content-Type": "application/json" } }, 30_000);
+        setMe(await readSession());
+        setNotice(null);
+      },
+      async withPasskey(stop, isQuiet) {
+        setToken(null);
+        const body = JSON.stringify(await showPasskey(stop, isQuiet));
+        await ask("POST", `${SESSION}/passkey`, { body, headers: { "Content-Type": "application/json" } }, 30_000);
         setMe(await readSession());
         setNotice(null);
       },

@@ -112,14 +112,15 @@ function Confirm<T>({
         <Button className="button" onPress={close}>
           Cancel
         </Button>
-        <Button
+        {/* The browser's own: what is announced of it must not be gone with the dialog a moment later. */}
+        <button
           type="submit"
           className={`button ${isDangerous ? "danger solid" : "primary"}`}
-          isPending={doing.isPending}
-          isDisabled={!isReady}
+          aria-disabled={doing.isPending || !isReady}
+          data-pending={doing.isPending || undefined}
         >
           {doing.isPending ? "Working …" : name}
-        </Button>
+        </button>
       </div>
     </form>
   );

@@ -6,6 +6,7 @@ import { useMe, useSession } from "../../api/session";
 import { Ago } from "../../parts/time";
 import { Codes } from "./codes";
 import { ChangePassword } from "./password";
+import { Passkeys } from "./passkeys";
 import { OwnSessions } from "./sessions";
 import { Totp } from "./totp";
 import "./account.css";
@@ -14,6 +15,8 @@ export default function Account() {
   const me = useMe();
   const { refresh } = useSession();
   const [codes, setCodes] = useState<readonly string[] | null>(null);
+  // Who has recovery codes already is shown none.
+  const show = (codes: readonly string[]) => (codes.length > 0 ? setCodes(codes) : void refresh());
   if (me.kind === "token") {
     return (
       <section className="state">
@@ -61,8 +64,9 @@ export default function Account() {
             <h2 id="factors">Authenticator app</h2>
           </div>
           <p className="quiet">An app that shows six digits which change every half minute. Each code counts once.</p>
-          <Totp done={setCodes} />
+          <Totp done={show} />
         </section>
+        <Passkeys done={show} />
         <Passwords />
         <OwnSessions />
       </div>

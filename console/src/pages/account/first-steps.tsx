@@ -6,7 +6,7 @@ import { useMe, useSession } from "../../api/session";
 import { Icon } from "../../parts/icon";
 import { Codes } from "./codes";
 import { ChangePassword } from "./password";
-import { Totp } from "./totp";
+import { NewFactor } from "./new-factor";
 import "./account.css";
 
 export default function FirstSteps() {
@@ -41,7 +41,8 @@ export default function FirstSteps() {
               Your role may do so much, {me.name}, that a password alone is not enough. This takes a minute; then the console
               opens.
             </p>
-            <Totp done={setCodes} />
+            {/* Who has codes already is shown none. */}
+            <NewFactor done={(codes) => (codes.length > 0 ? setCodes(codes) : void refresh())} />
           </>
         )}
         {!codes && (

@@ -10,9 +10,21 @@ import { Trouble } from "../../parts/states";
 type Enrolment = Schemas["TotpEnrolment"];
 
 /** Enrols an authenticator app: shows its secret, and has it confirmed with a code. */
-export function Totp({ done, isPrimary = false }: { done: (codes: readonly string[]) => void; isPrimary?: boolean }) {
+export function Totp({
+  done,
+  begun,
+  isPrimary = false,
+}: {
+  done: (codes: readonly string[]) => void;
+  /** Told when there is a secret. */
+  begun?: () => void;
+  isPrimary?: boolean;
+}) {
   const [enrolment, setEnrolment] = useState<Enrolment | null>(null);
-  const begin = useSubmit(async () => setEnrolment(await send("post", "/api/v1/account/totp")));
+  const begin = useSubmit(async () => {
+    setEnrolment(await send("post", "/api/v1/account/totp"));
+    begun?.();
+  });
   if (enrolment) return <Confirm enrolment={enrolment} done={done} />;
   return (
     <form onSubmit={begin.submit} className="step">

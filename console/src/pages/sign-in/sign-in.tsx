@@ -1,7 +1,8 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Tab, TabList, TabPanel, Tabs } from "react-aria-components";
 
 import { ApiError } from "../../api/client";
+import { hasPasskeys } from "../../api/passkey";
 import { useSession } from "../../api/session";
 import { Field } from "../../parts/fields";
 import { Submit, useSubmit } from "../../parts/form";
@@ -34,6 +35,7 @@ export default function SignIn() {
             <Tab id="setup">First start</Tab>
           </TabList>
           <TabPanel id="account">
+            <WithPasskey />
             <WithAccount />
           </TabPanel>
           <TabPanel id="token">
@@ -48,6 +50,34 @@ export default function SignIn() {
   );
 }
 
+/** The way without a password. Browsers that can offer passkeys where the name is typed do that as well. */
+function WithPasskey() {
+  const { withPasskey } = useSession();
+  const quiet = useRef<AbortController | null>(null);
+  useEffect(() => {
+    const stop = new AbortController();
+    quiet.current = stop;
+    void (async () => {
+      if (!hasPasskeys || !(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
+      // Nobody asked for it, so nobody is told what became of it.
+      if (!stop.signal.aborted) await withPasskey(stop.signal, true);
+    })().catch(() => undefined);
+    return () => stop.abort();
+  }, []); // eslint-disable-line
+  const form = useSubmit(async () => {
+    quiet.current?.abort();
+    await withPasskey(new AbortController().signal, false);
+  });
+  if (!hasPasskeys) return null;
+  return (
+    <form onSubmit={form.submit} className="with-passkey">
+      <Submit form={form} name="Use a passkey" busy="Waiting for your passkey …" />
+      {form.error ? <Trouble error={form.error} todo={PASSKEY_ADVICE} /> : null}
+      <p className="or">or with a password</p>
+    </form>
+  );
+}
+
 function WithAccount() {
   const { withAccount } = useSession();
   const [account, setAccount] = useState("");
@@ -55,12 +85,13 @@ function WithAccount() {
   const [code, setCode] = useState("");
   const form = useSubmit(() => withAccount(account.trim(), password, code.trim()));
   const { error } = form;
-  const asksCode = error instanceof ApiError && Array.isArray(error.problem["second_factor"]);
-  const [needsCode, setNeedsCode] = useState(false);
-  if (asksCode && !needsCode) setNeedsCode(true);
+  const factors = error instanceof ApiError ? error.problem["second_factor"] : undefined;
+  const asksCode = Array.isArray(factors);
+  const [needsCode, setNeedsCode] = useState<"totp" | "recovery" | null>(null);
+  if (asksCode && !needsCode) setNeedsCode(factors.includes("totp") ? "totp" : "recovery");
   return (
     <form onSubmit={form.submit}>
-      <Field label="Account" value={account} onChange={setAccount} autoComplete="username" isRequired autoFocus />
+      <Field label="Account" value={account} onChange={setAccount} autoComplete="username webauthn" isRequired autoFocus />
       <Field
         label="Password"
         type="password"
@@ -71,8 +102,12 @@ function WithAccount() {
       />
       {needsCode && (
         <Field
-          label="Code of your second factor"
-          hint="The six digits of your authenticator app, or one of your recovery codes."
+          label={needsCode === "totp" ? "Code of your second factor" : "Recovery code"}
+          hint={
+            needsCode === "totp"
+              ? "The six digits of your authenticator app, or one of your recovery codes."
+              : "Your second factor is a passkey: use it above. Without it, one of your recovery codes lets you in."
+          }
           value={code}
           onChange={setCode}
           autoComplete="one-time-code"
@@ -94,6 +129,8 @@ function WithAccount() {
 }
 
 const ACCOUNT_ADVICE = "Check both, and the keyboard's layout. After some wrong attempts the server makes you wait.";
+const PASSKEY_ADVICE =
+  "Try again, or sign in with your password. A passkey is added after the sign-in, on the page of your account.";
 const CODE_ADVICE = "Each code counts once: wait for the next one, or use a recovery code.";
 
 function isWrong(error: unknown): boolean {
