@@ -1,9 +1,9 @@
 import type { Schemas } from "../../api/client";
 
-export type RoleName = Schemas["Role"];
+export type RoleName = Schemas["AccountRequest"]["roles"][number];
 
 /** The roles that a server comes with, and what each is for. */
-export const ROLES: Record<RoleName, string> = {
+export const ROLES: Readonly<Record<string, string>> = {
   owner: "Everything; needs a second factor.",
   "security-analyst": "Reads the fleet, policy, events and the ledger; works on findings and cases; contains devices.",
   operator: "Devices, tokens, services, messages; reads policy, events, findings and cases.",
