@@ -1,10 +1,11 @@
 """Drills: attacks against a real server, found and ended by what ships."""
 
 import json
+import time
 
 import pytest
 
-from palisade import Palisade
+from palisade import Palisade, wait_for
 
 SCENARIOS = ["topic-scan", "flood", "stolen-certificate"]
 
@@ -32,3 +33,22 @@ def test_a_drill_is_kept_and_on_the_ledger(server):
     assert history and all(one["report"]["scenario"] == "topic-scan" for one in history)
     acts = server.rest("GET", "/events?kind=administrative&order=newest&limit=200")[1]["items"]
     assert any(one["event"]["act"] == "drill.record" for one in acts)
+
+
+def test_the_server_rehearses_by_itself_and_counts_what_it_missed(tmp_path):
+    server = Palisade(tmp_path / "scheduled", DRILLS__EVERY_S="6", DRILLS__SCENARIOS='["topic-scan"]')
+    with server.running():
+        server.login()
+        history = wait_for(lambda: server.cli_json("drill", "history")["items"], "a drill was recorded", 90)
+        assert history[0]["recorded_by"] == "drill-schedule" and history[0]["report"]["scenario"] == "topic-scan", history
+        schedule = wait_for(lambda: (lambda one: one if one["last_outcome"] else None)(server.get("/drill-schedule")),
+                            "it is written down what it came to", 60)
+        assert schedule["last_outcome"] == "passed" and schedule["missed"] == 0, schedule
+        tokens = [one for one in server.get("/api-tokens")["items"] if one["name"] == "drill-schedule"]
+        assert tokens and all(one["revoked"] for one in tokens if one["id"] != tokens[0]["id"]), tokens
+        wait_for(lambda: not server.get("/drill-schedule")["running_since"], "none runs", 60)
+        server.kill()
+        due = time.monotonic() + 8
+        wait_for(lambda: time.monotonic() > due, "its turn has passed", 20)
+        server.start()
+        assert server.get("/drill-schedule")["missed"] >= 1

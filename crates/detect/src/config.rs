@@ -18,6 +18,9 @@ pub struct DetectConfig {
     pub join_window_s: u64,
     /// The most new findings a second, over all detectors; what is beyond is counted and not reported.
     pub max_findings_per_s: u32,
+    /// How many days a finding is kept after it has ended or was judged; 0 for ever. One that is open, or of a case that
+    /// is not closed, stays.
+    pub keep_findings_days: u32,
     /// A folder of your own Sigma rules, besides those that are shipped; relative to the data directory.
     /// It is read again when a file in it changes.
     pub rules_dir: Option<PathBuf>,
@@ -33,6 +36,7 @@ impl Default for DetectConfig {
             max_backlog: 200_000,
             join_window_s: 3_600,
             max_findings_per_s: 500,
+            keep_findings_days: 365,
             rules_dir: None,
             audit: AuditConfig::default(),
             baseline: BaselineConfig::default(),

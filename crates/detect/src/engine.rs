@@ -1,6 +1,7 @@
 //! The engine: it reads the stream under a durable cursor, shows each event to each watcher, and enters
 //! what they say into the book of findings.
 
+mod prune;
 mod running;
 
 use std::{
@@ -275,7 +276,12 @@ impl Detect {
     /// Detects, and audits when it is due, until `cancel`. To be called once.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
         let audits = self.auditor.clone().run(cancel.clone());
-        tokio::join!(self.detect(cancel.clone()), audits);
+        let pruning = self.clone();
+        tokio::join!(
+            self.detect(cancel.clone()),
+            audits,
+            pruning.prune_until(&cancel)
+        );
     }
 
     async fn detect(self: Arc<Self>, cancel: CancellationToken) {

@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use error::ConfigError;
 pub(crate) use overrides::{Override, from_environment, from_flags};
-pub(crate) use sections::{IdentitySection, KeysSection, LogFormat, LogSection, TelemetrySection};
+pub(crate) use sections::{
+    DrillsSection, IdentitySection, KeysSection, LogFormat, LogSection, TelemetrySection,
+};
 pub(crate) use show::ConfigCommand;
 pub(crate) use span::Span;
 pub(crate) use template::{DEFAULTS, render};
@@ -50,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) detect: DetectConfig,
     /// Response: playbooks, guard rails, and where notifications go.
     pub(crate) respond: RespondConfig,
+    /// Drills that the server runs by itself, against itself.
+    pub(crate) drills: DrillsSection,
     /// Where the key comes from that seals all other keys. At most one of these is set; where none is, it
     /// is the file `key-encryption.key` in the data directory, made at the first start.
     pub(crate) keys: KeysSection,
@@ -117,6 +121,9 @@ impl Config {
         palisade_export::check(&self.events, &self.exports)
             .map_err(|error| ConfigError::plain("configuration", error))?;
         self.accounts
+            .check()
+            .map_err(|error| ConfigError::plain("configuration", error))?;
+        self.drills
             .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         self.respond

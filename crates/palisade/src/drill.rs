@@ -63,6 +63,9 @@ enum DrillVerb {
 The attackers are devices of the product `drill` in the segment `drill`, labelled `drill=<scenario>`,
 and are retired afterwards. Exit code 1 where an attack was not found, or not ended.")]
     Run(RunArgs),
+    /// Show when drills run by themselves (`[drills]` in the configuration), and what came of that
+    #[command(after_help = "Examples:\n  palisade drill schedule")]
+    Schedule,
     /// Show what came of earlier drills
     #[command(after_help = "Examples:\n  palisade drill history --scenario topic-scan")]
     History {
@@ -72,6 +75,11 @@ and are retired afterwards. Exit code 1 where an attack was not found, or not en
         #[command(flatten)]
         page: PageArgs,
     },
+}
+
+/// Whether a scenario is called so.
+pub(crate) fn is_scenario(name: &str) -> bool {
+    Scenario::ALL.iter().any(|scenario| scenario.name() == name)
 }
 
 /// What to rehearse.
@@ -109,6 +117,12 @@ impl DrillCommand {
             DrillVerb::Run(args) => {
                 let session = Session::open(&self.connection, output)?;
                 args.run(&session)
+            }
+            DrillVerb::Schedule => {
+                let session = Session::open(&self.connection, output)?;
+                let schedule = session.get(path(&["drill-schedule"])).send()?;
+                session.output.record(&schedule, &[])?;
+                Ok(ExitCode::SUCCESS)
             }
             DrillVerb::History { scenario, page } => {
                 let session = Session::open(&self.connection, output)?;

@@ -4,6 +4,7 @@
 //! stop and drain, what kept the capabilities fresh stops, the ledger writes what it holds, the database
 //! closes. Each task has an owner here that awaits it.
 
+mod drills;
 mod house;
 pub(crate) mod logs;
 mod metrics;

@@ -38,6 +38,9 @@ pub struct RespondConfig {
     pub rerun_after_s: u64,
     /// How long what fails is tried again, in seconds.
     pub retry_for_s: u64,
+    /// How many days a closed case is kept, with its timeline and its actions: more than `repeat_window_s`, or 0
+    /// for ever. The ledger keeps what was done.
+    pub keep_closed_days: u32,
     /// What response never touches, not even when a person orders it.
     pub never_touch: NeverTouch,
     /// How much may happen with no person having a part in it; beyond, each action waits for one.
@@ -180,6 +183,7 @@ impl Default for RespondConfig {
             max_ttl_s: 30 * 86_400,
             rerun_after_s: 3_600,
             retry_for_s: 86_400,
+            keep_closed_days: 365,
             never_touch: NeverTouch::default(),
             caps: Caps::default(),
             grant_sets: BTreeMap::new(),
@@ -232,6 +236,12 @@ impl RespondConfig {
     pub fn check(&self) -> Result<(), String> {
         if self.caps.share_percent > 100 {
             return Err("respond.caps.share_percent is 0 to 100".to_owned());
+        }
+        let least = self.repeat_window_s / 86_400;
+        if self.keep_closed_days != 0 && u64::from(self.keep_closed_days) <= least {
+            return Err(format!(
+                "respond.keep_closed_days is more than {least} (repeat_window_s: who offends again is known by it), or 0"
+            ));
         }
         if self.campaign_subjects < 2 {
             return Err("respond.campaign_subjects is at least 2".to_owned());

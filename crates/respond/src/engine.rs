@@ -9,6 +9,7 @@ mod intake;
 mod orders;
 mod people;
 mod progress;
+mod prune;
 mod runner;
 
 use std::{
@@ -236,6 +237,7 @@ impl Respond {
             self.follow_until(&cancel),
             Runner::new(self.clone()).run(runs, &cancel),
             self.refresh_until(&cancel),
+            self.prune_until(&cancel),
         );
     }
 

@@ -1,9 +1,13 @@
 //! Drills: what was rehearsed, and what came of it.
 
 use palisade_core::{DrillId, Timestamp};
+use serde::{Deserialize, Serialize};
 use sqlx::{Any, QueryBuilder, any::AnyRow};
 
 use crate::{Store, StoreError, row};
+
+/// Under this name the schedule is kept.
+const SCHEDULE: &str = "drills.schedule";
 
 /// One scenario of a drill.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,27 @@ pub struct DrillRecord {
     pub report: serde_json::Value,
 }
 
+/// When drills run by themselves, and what came of that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillSchedule {
+    /// How often, in seconds; 0 for never.
+    pub every_s: u64,
+    /// When the next one is due.
+    pub due_at: Option<Timestamp>,
+    /// Since when one runs.
+    pub running_since: Option<Timestamp>,
+    /// When the last one began.
+    pub last_started_at: Option<Timestamp>,
+    /// When it ended.
+    pub last_ended_at: Option<Timestamp>,
+    /// What it came to: `passed`, `failed`, or why it did not run.
+    pub last_outcome: Option<String>,
+    /// How many were due while the server was away.
+    pub missed: u64,
+    /// When that was last noticed.
+    pub last_missed_at: Option<Timestamp>,
+}
+
 /// The repository of drills.
 #[derive(Debug)]
 pub struct Drills<'a> {
@@ -37,6 +62,27 @@ impl Store {
 }
 
 impl Drills<'_> {
+    /// When drills run by themselves; `None` where none ever was to.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn schedule(&self) -> Result<Option<DrillSchedule>, StoreError> {
+        let Some(value) = self.store.settings().get(SCHEDULE).await? else {
+            return Ok(None);
+        };
+        let schedule = serde_json::from_slice(&value);
+        schedule.map_err(|error| StoreError::corrupt(SCHEDULE, error))
+    }
+
+    /// Writes that down.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_schedule(&self, schedule: &DrillSchedule) -> Result<(), StoreError> {
+        let value = row::to_json(schedule, SCHEDULE)?;
+        self.store.settings().put(SCHEDULE, value.as_bytes()).await
+    }
+
     /// Writes a drill down.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use axum::{Json, extract::State};
 use palisade_core::{DrillId, Timestamp};
-use palisade_store::DrillRecord;
+use palisade_store::{DrillRecord, DrillSchedule};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -24,6 +24,7 @@ use crate::problem::Problem;
 pub(super) fn routes() -> Routes {
     Routes::default()
         .read(Scope::DetectRead, routes!(list_drills))
+        .read(Scope::DetectRead, routes!(get_drill_schedule))
         .write(Scope::DetectWrite, "drill.record", routes!(record_drill))
 }
 
@@ -134,6 +135,65 @@ async fn list_drills(
     let last = items.last().filter(|_| more);
     let next = last.map(|last| Cursor::after(last.id.clone()));
     Ok(Json(Page { items, next }))
+}
+
+/// When drills run by themselves, and what came of that.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DrillSchedule)]
+pub(crate) struct ScheduleView {
+    /// How often, in seconds; 0 for never.
+    #[schema(minimum = 0)]
+    every_s: u64,
+    /// When the next one is due.
+    #[schema(value_type = Option<schema::Time>)]
+    due_at: Option<Timestamp>,
+    /// Since when one runs.
+    #[schema(value_type = Option<schema::Time>)]
+    running_since: Option<Timestamp>,
+    /// When the last one began.
+    #[schema(value_type = Option<schema::Time>)]
+    last_started_at: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = Option<schema::Time>)]
+    last_ended_at: Option<Timestamp>,
+    /// What it came to: `passed`, `failed`, or why it did not run.
+    last_outcome: Option<String>,
+    /// How many were due while the server was away.
+    #[schema(minimum = 0)]
+    missed: u64,
+    /// When that was last noticed.
+    #[schema(value_type = Option<schema::Time>)]
+    last_missed_at: Option<Timestamp>,
+}
+
+impl From<DrillSchedule> for ScheduleView {
+    fn from(schedule: DrillSchedule) -> Self {
+        Self {
+            every_s: schedule.every_s,
+            due_at: schedule.due_at,
+            running_since: schedule.running_since,
+            last_started_at: schedule.last_started_at,
+            last_ended_at: schedule.last_ended_at,
+            last_outcome: schedule.last_outcome,
+            missed: schedule.missed,
+            last_missed_at: schedule.last_missed_at,
+        }
+    }
+}
+
+/// Shows when drills run by themselves. That is changed in the configuration.
+#[utoipa::path(
+    get,
+    path = "/api/v1/drill-schedule",
+    tag = "detection",
+    responses((status = 200, description = "The schedule.", body = ScheduleView))
+)]
+async fn get_drill_schedule(
+    State(state): State<PeopleState>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<ScheduleView>, Problem> {
+    let schedule = state.store().drills().schedule().await?;
+    Ok(Json(schedule.unwrap_or_default().into()))
 }
 
 /// Records what came of a drill.

@@ -94,6 +94,34 @@ pub async fn make_setup_token(store: &Store, clock: &dyn Clock) -> Result<String
     Ok(secret)
 }
 
+/// Makes an API token for a part of the server itself, that ends after a while; returns its name and its secret, which is
+/// not kept. Whoever asks for it records that.
+///
+/// # Errors
+/// When the database fails, or the operating system gives no random bytes.
+pub async fn make_passing_token(
+    store: &Store,
+    clock: &dyn Clock,
+    (name, scopes): (String, Vec<String>),
+    life: Duration,
+) -> Result<(TokenId, String), SetupError> {
+    let now = clock.now();
+    let secret = secret::generate(TOKEN_PREFIX).map_err(|_| SetupError::Random)?;
+    let token = ApiToken {
+        id: TokenId::generate(),
+        name,
+        hash: secret::hash(&secret),
+        scopes,
+        service: None,
+        expires_at: Some(now.checked_add(life).unwrap_or(Timestamp::MAX)),
+        revoked: false,
+        last_used_at: None,
+        created_at: now,
+    };
+    store.tokens().add_api(&token).await?;
+    Ok((token.id, secret))
+}
+
 /// The set-up token that is valid now, and how it is stored.
 async fn held(store: &Store, now: Timestamp) -> Result<Option<(Held, Vec<u8>)>, StoreError> {
     let Some(stored) = store.settings().get(SETTING).await? else {

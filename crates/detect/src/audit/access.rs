@@ -1,5 +1,7 @@
 //! Grants and policies: whether a device that is taken over stays within what is its own.
 
+use std::collections::BTreeMap;
+
 use super::look::{Look, LookError, Noted};
 use crate::Subject;
 use palisade_core::{
@@ -56,11 +58,14 @@ impl Probes {
 
 pub(super) async fn grants(look: &Look<'_>, noted: &mut Noted) -> Result<(), LookError> {
     let all = look.store.grants().all().await?;
-    // What belongs to one device by its name: the subtrees that others should not reach.
-    let own: Vec<&Grant> = all
+    // What belongs to one device by its name: the subtrees that others should not reach. Each once, however many
+    // devices have a grant of their own: a fleet would be compared with itself otherwise.
+    let own: BTreeMap<&str, &Grant> = all
         .iter()
-        .filter(|grant| grant.pattern.as_str().contains("{device}"))
+        .map(|grant| (grant.pattern.as_str(), grant))
+        .filter(|(pattern, _)| pattern.contains("{device}"))
         .collect();
+    let own: Vec<&Grant> = own.into_values().collect();
     for grant in &all {
         if matches!(grant.scope, GrantScope::Service(_)) {
             continue;

@@ -7,7 +7,7 @@ use palisade_store::{Mark, VersionInUse};
 
 use super::{
     Check,
-    look::{Look, LookError, Noted, PAGE, days_between},
+    look::{LISTED, Look, LookError, Noted, PAGE, days_between},
     version,
 };
 use crate::Subject;
@@ -25,42 +25,47 @@ fn subject_of(device: &DeviceId) -> Subject {
     Subject::Principal(device.clone().into())
 }
 
-/// What was seen on the stream for a check.
-async fn marks(check: Check, look: &Look<'_>) -> Result<Vec<Mark>, LookError> {
+/// What was seen on the stream for a check, after a device; a part of it.
+async fn marks(check: Check, look: &Look<'_>, after: &str) -> Result<Vec<Mark>, LookError> {
     let span = Duration::from_secs(u64::from(look.config.events_hours) * 3_600);
     let since = look.now.checked_sub(span).unwrap_or(Timestamp::MIN);
     let compliance = look.store.compliance();
-    let (mut all, mut after) = (Vec::new(), String::new());
-    loop {
-        let key = (check.as_str(), since);
-        let part = compliance.marks(key, &after, PAGE).await?;
-        let Some(last) = part.last() else {
-            return Ok(all);
-        };
-        after = last.device.as_str().to_owned();
-        all.extend(part);
-        look.turn().await?;
-    }
+    look.turn().await?;
+    let key = (check.as_str(), since);
+    Ok(compliance.marks(key, after, PAGE).await?)
 }
 
 pub(super) async fn conflicting(look: &Look<'_>, noted: &mut Noted) -> Result<(), LookError> {
-    for mark in marks(Check::ConflictingClient, look).await? {
-        noted.looked_at += 1;
-        if mark.seen >= CONFLICTS {
-            let detail = format!("{} times lately; {}", mark.seen, mark.detail);
-            let resource = format!("device/{}", mark.device);
-            noted.note(resource, &subject_of(&mark.device), &detail);
+    let mut after = String::new();
+    loop {
+        let part = marks(Check::ConflictingClient, look, &after).await?;
+        let Some(last) = part.last() else {
+            return Ok(());
+        };
+        after = last.device.as_str().to_owned();
+        for mark in part {
+            noted.looked_at += 1;
+            if mark.seen >= CONFLICTS {
+                let detail = format!("{} times lately; {}", mark.seen, mark.detail);
+                let resource = format!("device/{}", mark.device);
+                noted.note(resource, &subject_of(&mark.device), &detail);
+            }
         }
     }
-    Ok(())
 }
 
 pub(super) async fn contained(look: &Look<'_>, noted: &mut Noted) -> Result<(), LookError> {
-    let mut found: BTreeMap<DeviceId, String> = marks(Check::ContainedDeviceActive, look)
-        .await?
-        .into_iter()
-        .map(|mark| (mark.device, mark.detail))
-        .collect();
+    let mut found = BTreeMap::new();
+    let mut after = String::new();
+    // What is beyond what is listed is not one device that should have been shut out, but the door.
+    while found.len() < LISTED {
+        let part = marks(Check::ContainedDeviceActive, look, &after).await?;
+        let Some(last) = part.last() else {
+            break;
+        };
+        after = last.device.as_str().to_owned();
+        found.extend(part.into_iter().map(|mark| (mark.device, mark.detail)));
+    }
     let compliance = look.store.compliance();
     for lifecycle in [
         Lifecycle::Quarantined,

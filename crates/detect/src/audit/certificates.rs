@@ -25,7 +25,8 @@ async fn expiring_of(
     noted: &mut Noted,
 ) -> Result<(), LookError> {
     let (compliance, within) = (look.store.compliance(), (look.now, look.in_days(days)));
-    let mut after = String::new();
+    // Others come before, and need not be read.
+    let mut after = kind.to_owned();
     loop {
         let part = compliance.expiring(kind, within, &after, PAGE).await?;
         let Some(last) = part.last() else {

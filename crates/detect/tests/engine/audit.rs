@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use palisade_core::{
-    Clock, Device, DeviceId, Labels, Lifecycle, Posture, ProductId, Request, SegmentId, Timestamp,
-    port::BoxFuture,
+    Clock, Device, DeviceId, Grant, GrantActions, GrantId, GrantScope, Labels, Lifecycle, Posture,
+    ProductId, Request, SegmentId, Timestamp, TopicPattern, port::BoxFuture,
 };
 use palisade_detect::audit::{
     AuditError, AuditSource, AuthorityCertificate, Check, KeyFacts, LoggingTrouble,
     RefusedCertificate, SourceError,
 };
-use palisade_store::{AuditState, FindingFilter, FindingState};
+use palisade_store::{AuditState, FindingFilter, FindingState, Mark};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{Running, World, until};
@@ -254,5 +254,55 @@ async fn a_run_ends_early_where_the_server_stops() {
     audit.expect("begins").finish(&cancel).await.expect("ends");
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(world.runs().await[0].ended_at, None);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn checks_read_a_large_fleet_in_parts_and_compare_no_device_with_every_other() {
+    let mut world = World::new().await;
+    world.config.audit.every_s = 0;
+    let (devices, wide) = (4_000, 7);
+    let marks: Vec<Mark> = (0..devices)
+        .map(|number| Mark {
+            check: Check::ConflictingClient.as_str().to_owned(),
+            device: DeviceId::parse(&format!("cam-{number:05}")).expect("valid"),
+            detail: "taken over".to_owned(),
+            seen: if number >= devices - wide { 3 } else { 1 },
+            last_at: world.clock.now(),
+        })
+        .collect();
+    let written = world.store.compliance().add_marks(&marks).await;
+    written.expect("writes");
+    for mark in &marks {
+        let grant = Grant {
+            id: GrantId::generate(),
+            scope: GrantScope::Device(mark.device.clone()),
+            pattern: TopicPattern::parse("devices/{device}/#").expect("valid"),
+            actions: GrantActions {
+                publish: true,
+                ..GrantActions::default()
+            },
+            created_at: world.clock.now(),
+        };
+        world.store.grants().add(&grant).await.expect("writes");
+    }
+    let running = world.audited().await;
+    let started = std::time::Instant::now();
+    let checks = [Check::ConflictingClient, Check::PermissiveGrant];
+    let id = audit(&running, &checks).await;
+    // Sixteen million comparisons would take minutes.
+    assert!(
+        started.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        started.elapsed()
+    );
+    let results = world.store.audits().results(id).await.expect("reads");
+    let of = |check: Check| {
+        let found = results.iter().find(|one| one.check == check.as_str());
+        let found = found.expect("it ran");
+        (found.looked_at, found.non_compliant)
+    };
+    assert_eq!(of(Check::ConflictingClient), (devices as u64, wide as u64));
+    assert_eq!(of(Check::PermissiveGrant), (devices as u64, 0));
     running.stop().await;
 }

@@ -1,6 +1,6 @@
 //! The sections of the configuration that belong to the binary itself.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use palisade_core::TrustDomain;
 use palisade_identity::IdentityConfig;
@@ -98,6 +98,45 @@ impl KeysSection {
         .into_iter()
         .filter(|named| *named)
         .count()
+    }
+}
+
+/// Drills that the server runs by itself, against itself: `palisade drill run` when it is due.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DrillsSection {
+    /// How often, in seconds (604800 is once a week); 0 for never. One that was due while the server was away is counted,
+    /// shown, and run after the start.
+    pub(crate) every_s: u64,
+    /// Which scenarios; all where there are none.
+    pub(crate) scenarios: Vec<String>,
+    /// The local address of the thief who uses a stolen certificate.
+    pub(crate) second_address: IpAddr,
+}
+
+impl Default for DrillsSection {
+    fn default() -> Self {
+        Self {
+            every_s: 0,
+            scenarios: Vec::new(),
+            second_address: IpAddr::from([127, 0, 0, 2]),
+        }
+    }
+}
+
+impl DrillsSection {
+    /// Refuses scenarios that there are not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let unknown = |name: &&String| !crate::drill::is_scenario(name);
+        match self.scenarios.iter().find(unknown) {
+            Some(name) => {
+                let name: String = name.chars().take(40).collect();
+                Err(format!(
+                    "drills.scenarios: there is no {name:?}; `palisade drill list` says which there are"
+                ))
+            }
+            None => Ok(()),
+        }
     }
 }
 

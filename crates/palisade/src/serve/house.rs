@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Weak},
 };
 
@@ -25,9 +26,13 @@ use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondParts};
 use palisade_store::Store;
 
-use super::{metrics::Metrics, tasks::Tasks};
+use super::{
+    drills::{self, Doors, Drills},
+    metrics::Metrics,
+    tasks::Tasks,
+};
 use crate::{
-    config::Config,
+    config::{Config, DrillsSection},
     data::DataDir,
     failure::{Context, Failure},
 };
@@ -57,6 +62,9 @@ pub(crate) struct House {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) api: Arc<Api>,
     metrics: Metrics,
+    drills: DrillsSection,
+    server_names: Vec<String>,
+    root: PathBuf,
 }
 
 /// Makes keys, database and CA where they are not there yet.
@@ -263,6 +271,9 @@ impl House {
             gateway,
             api,
             metrics,
+            drills: config.drills.clone(),
+            server_names: config.identity.server_names.clone(),
+            root: data.root_certificate(),
         })
     }
 
@@ -282,9 +293,29 @@ impl House {
         tasks.spawn("exports", never_fails(exports));
         let respond = self.respond.clone().run(cancel.clone());
         tasks.spawn("response", never_fails(respond));
+        let drills = self.drills().run(cancel.clone());
+        tasks.spawn("drills", never_fails(drills));
         let metrics = self.metrics.clone().run(cancel);
         tasks.spawn("metrics recorder", never_fails(metrics));
         tasks
+    }
+
+    /// What attacks the server when it is due.
+    fn drills(&self) -> Drills {
+        let port = |addresses: Vec<SocketAddr>| addresses.first().map_or(0, SocketAddr::port);
+        Drills {
+            store: self.ground.store.clone(),
+            journal: self.ground.journal(),
+            clock: self.ground.clock.clone(),
+            config: self.drills.clone(),
+            doors: Doors {
+                host: drills::host(&self.server_names),
+                people: port(self.api.people_addrs().to_vec()),
+                devices: port(self.api.devices_addrs().to_vec()),
+                mqtt: port(self.gateway.local_addrs().to_vec()),
+                root: self.root.clone(),
+            },
+        }
     }
 
     /// Opens the doors.

@@ -1,11 +1,12 @@
 //! Findings, switches and suppressions.
 
 use palisade_core::{
-    Confidence, Detector, DeviceId, Door, Event, EventKind, Finding, FindingId, Severity,
-    SuppressionId, Timestamp,
+    ActionId, ActionState, CaseId, Confidence, Detector, DeviceId, Door, Event, EventKind, Finding,
+    FindingId, Impact, Mode, Order, Severity, SuppressionId, Target, Timestamp,
 };
 use palisade_store::{
-    DetectorState, FindingFilter, FindingRecord, FindingState, OutboxRow, Suppression, Verdict,
+    ActionFilter, ActionRecord, CaseChange, CaseFinding, CaseRecord, CaseState, DetectorState,
+    FindingFilter, FindingRecord, FindingState, OutboxRow, Suppression, Verdict,
 };
 
 use super::store;
@@ -278,4 +279,137 @@ async fn a_suppression_holds_until_it_ends_or_is_ended() {
             .expect("reads")
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn old_findings_go_once_they_ended_or_were_judged_and_open_ones_stay() {
+    let (_directory, store) = store().await;
+    let ended = FindingRecord {
+        state: FindingState::Cleared,
+        ..finding("cam-1", Severity::Low)
+    };
+    let judged = finding("cam-2", Severity::Low);
+    let judged_id = judged.finding.id;
+    let open = finding("cam-3", Severity::High);
+    let of_open_case = FindingRecord {
+        state: FindingState::Cleared,
+        ..finding("cam-4", Severity::Low)
+    };
+    let mut young = ended.clone();
+    young.finding.id = FindingId::generate();
+    young.finding.last_seen = at(5_000);
+    let all = [
+        ended,
+        judged,
+        open.clone(),
+        of_open_case.clone(),
+        young.clone(),
+    ];
+    store.findings().put_all(&all).await.expect("writes");
+    let verdict = Verdict::FalsePositive;
+    let judged = store
+        .findings()
+        .judge(judged_id, verdict, "ann", None)
+        .await;
+    assert!(judged.expect("writes"));
+    let case = case("cam-4", CaseState::Open, None);
+    let member = CaseFinding {
+        subject: case.subject.clone(),
+        finding: of_open_case.finding.clone(),
+    };
+    let change = CaseChange {
+        findings: vec![(case.id, member)],
+        cases: vec![case],
+        ..CaseChange::default()
+    };
+    store.cases().write(&change).await.expect("writes");
+    let pruning = store.pruning();
+    assert_eq!(pruning.findings(at(1_000), 1).await.expect("removes"), 1);
+    assert_eq!(pruning.findings(at(1_000), 10).await.expect("removes"), 1);
+    assert_eq!(pruning.findings(at(1_000), 10).await.expect("removes"), 0);
+    for kept in [&open, &of_open_case, &young] {
+        let found = store.findings().find(kept.finding.id).await.expect("reads");
+        assert!(found.is_some(), "{kept:?}");
+    }
+}
+
+fn case(device: &str, state: CaseState, closed_at: Option<Timestamp>) -> CaseRecord {
+    CaseRecord {
+        id: CaseId::generate(),
+        subject: format!("device/{device}"),
+        title: "a case".to_owned(),
+        severity: Severity::Low,
+        state,
+        owner: None,
+        verdict: None,
+        merged_into: None,
+        campaign: None,
+        opened_at: at(1),
+        updated_at: at(2),
+        closed_at,
+    }
+}
+
+fn waiting(case: CaseId, state: ActionState) -> ActionRecord {
+    ActionRecord {
+        order: Order {
+            id: ActionId::generate(),
+            case,
+            action: "quarantine".to_owned(),
+            target: Target::Device(DeviceId::parse("cam-9").expect("valid")),
+            parameters: Default::default(),
+            reason: String::new(),
+            context: serde_json::Value::Null,
+        },
+        playbook: None,
+        impact: Impact::Full,
+        mode: Mode::Auto,
+        state,
+        why: String::new(),
+        told: Some(state),
+        ordered_by: None,
+        decided_by: None,
+        refused: false,
+        product: None,
+        segment: None,
+        ttl_s: None,
+        ordered_at: at(1),
+        done_at: None,
+        until: None,
+        due_at: None,
+        ended_at: None,
+        attempts: 0,
+        memory: None,
+    }
+}
+
+#[tokio::test]
+async fn closed_cases_go_with_all_that_is_theirs_and_never_one_that_is_open_or_acts() {
+    let (_directory, store) = store().await;
+    let old = case("cam-1", CaseState::Closed, Some(at(10)));
+    let young = case("cam-2", CaseState::Closed, Some(at(5_000)));
+    let open = case("cam-3", CaseState::Open, None);
+    let acting = case("cam-4", CaseState::Closed, Some(at(10)));
+    let change = CaseChange {
+        actions: vec![
+            waiting(old.id, ActionState::Undone),
+            waiting(acting.id, ActionState::Waiting),
+        ],
+        cases: vec![old.clone(), young.clone(), open.clone(), acting.clone()],
+        ..CaseChange::default()
+    };
+    store.cases().write(&change).await.expect("writes");
+    let removed = store.pruning().closed_cases(at(1_000), 10).await;
+    assert_eq!(removed.expect("removes"), 1);
+    assert!(store.cases().find(old.id).await.expect("reads").is_none());
+    for kept in [&young, &open, &acting] {
+        assert!(store.cases().find(kept.id).await.expect("reads").is_some());
+    }
+    let left = store
+        .actions()
+        .list(None, 10, &ActionFilter::default())
+        .await;
+    let left = left.expect("reads");
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].order.case, acting.id);
 }
