@@ -3,7 +3,7 @@
 
 mod call;
 mod follow;
-mod problem;
+pub(crate) mod problem;
 mod profile;
 mod prompt;
 
@@ -20,7 +20,7 @@ use crate::{
     output::Output,
 };
 
-pub(crate) use call::{Call, path};
+pub(crate) use call::{Answer, Call, SESSION_COOKIE, path};
 pub(crate) use follow::Follow;
 pub(crate) use profile::Profile;
 pub(crate) use prompt::{confirm, new_passphrase, new_password, passphrase, password, secret};

@@ -2,6 +2,7 @@
 //! for, the server does.
 
 mod account;
+mod account_login;
 mod accounts;
 mod action;
 mod api_token;

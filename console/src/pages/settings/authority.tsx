@@ -28,7 +28,7 @@ export function Authority() {
             <dd>
               {found.root_key_is_here ? (
                 <>
-                  on this server. Take it offline: <code>palisade ca root export</code>, then <code>detach</code>
+                  on this server. Take it offline: <code>palisade ca export-root</code>, then <code>palisade ca detach-root</code>
                 </>
               ) : (
                 "kept elsewhere"

@@ -3,6 +3,7 @@
 use std::{fmt::Write, io::Read};
 
 use palisade_core::EventId;
+use palisade_people::SESSION_PREFIX;
 use serde_json::Value;
 use ureq::{
     Body, SendBody,
@@ -12,6 +13,11 @@ use ureq::{
 use super::{Client, problem};
 use crate::failure::{Exit, Failure};
 
+/// An answer with its body unread.
+pub(crate) type Answer = Response<Body>;
+
+/// The cookie that is a person's session.
+pub(crate) const SESSION_COOKIE: &str = "__Host-palisade";
 /// The largest answer that is read at once, in bytes.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 
@@ -124,7 +130,17 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and returns the answer with its body unread; a refusal is a failure.
-    pub(crate) fn open(mut self) -> Result<Response<Body>, Failure> {
+    pub(crate) fn open(self) -> Result<Answer, Failure> {
+        let variable = self.client.token_variable();
+        let answer = self.whole()?;
+        match answer.status().is_success() {
+            true => Ok(answer),
+            false => Err(problem::read(answer, variable)),
+        }
+    }
+
+    /// Sends it and returns the answer, whatever it says.
+    pub(crate) fn whole(mut self) -> Result<Answer, Failure> {
         // One name for all attempts, so that what was done once is not done twice.
         if self.method != "GET" {
             let key = EventId::generate().to_string();
@@ -138,19 +154,20 @@ impl<'a> Call<'a> {
             }
             other => other,
         };
-        let answer = answer.map_err(|error| unreachable(&self.client.server, &error))?;
-        match answer.status().is_success() {
-            true => Ok(answer),
-            false => Err(problem::read(answer, self.client.token_variable())),
-        }
+        answer.map_err(|error| unreachable(&self.client.server, &error))
     }
 
     fn attempt(&self) -> Result<Response<Body>, ureq::Error> {
         let uri = format!("{}{}{}", self.client.server, self.path, self.query);
         let mut request = Request::builder().method(self.method).uri(uri);
-        if let Some(token) = &self.client.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
+        request = match &self.client.token {
+            // A session of a person goes as the console sends it.
+            Some(secret) if secret.starts_with(SESSION_PREFIX) => request
+                .header(header::COOKIE, format!("{SESSION_COOKIE}={secret}"))
+                .header("Palisade-Request", "1"),
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        };
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }

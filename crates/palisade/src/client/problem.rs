@@ -22,18 +22,22 @@ const COMMANDS: [(&str, &str); 3] = [
     ("POST /api/v1/devices", "palisade device add"),
 ];
 
-/// Reads the refusal; `variable` is where the token came from, if it came from the environment.
-pub(super) fn read(answer: Response<Body>, variable: Option<&str>) -> Failure {
-    let status = answer.status();
+/// The JSON of an answer that is no larger than a refusal; `null` where it cannot be read.
+pub(crate) fn body(answer: Response<Body>) -> Value {
     let mut text = String::new();
-    // A refusal that cannot be read is a refusal all the same.
     let _ = answer
         .into_body()
         .into_reader()
         .take(MAX_PROBLEM)
         .read_to_string(&mut text);
-    let problem: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-    let failure = describe(status.as_u16(), &problem);
+    serde_json::from_str(&text).unwrap_or(Value::Null)
+}
+
+/// Reads the refusal; `variable` is where the token came from, if it came from the environment.
+pub(crate) fn read(answer: Response<Body>, variable: Option<&str>) -> Failure {
+    let status = answer.status();
+    // A refusal that cannot be read is a refusal all the same.
+    let failure = describe(status.as_u16(), &body(answer));
     match variable {
         Some(name) if status.as_u16() == 401 => failure.next(format!(
             "the token is that of the environment variable {name}: set it to a valid one, or unset it to use \
@@ -43,7 +47,8 @@ pub(super) fn read(answer: Response<Body>, variable: Option<&str>) -> Failure {
     }
 }
 
-fn describe(status: u16, problem: &Value) -> Failure {
+/// A refusal as a failure.
+pub(crate) fn describe(status: u16, problem: &Value) -> Failure {
     let text = |name: &str| {
         let found = problem.get(name).and_then(Value::as_str);
         found

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct Profile {
     /// `https://host:port`.
     pub(crate) server: Option<String>,
-    /// The API token.
+    /// The API token, or the secret of a person's session.
     pub(crate) token: Option<String>,
     /// The token's id, to revoke it.
     pub(crate) token_id: Option<String>,
@@ -81,6 +81,12 @@ impl Profile {
         let text = toml::to_string(self)?;
         write_whole(&path, text.as_bytes(), 0o600).context(path.display())?;
         Ok(path)
+    }
+
+    /// Whether it is a person's session, and no API token.
+    pub(crate) fn is_session(&self) -> bool {
+        let token = self.token.as_deref().unwrap_or_default();
+        token.starts_with(palisade_people::SESSION_PREFIX)
     }
 
     /// Forgets it; `false` where nothing was noted.

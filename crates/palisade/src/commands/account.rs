@@ -7,11 +7,14 @@ use palisade_api::people::EVERYTHING;
 use palisade_core::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
-use super::device::count_contained;
+use super::{
+    account_login::{self, LoggedIn, Person},
+    device::count_contained,
+};
 use crate::{
     client::{Act, Client, Profile, Session, confirm, path, secret},
     failure::{Context, Exit, Failure},
-    output::{Column, Output, column},
+    output::{Column, Output, cell, column},
 };
 
 const WHO: [Column; 3] = [
@@ -35,9 +38,13 @@ const STATUS: [Column; 7] = [
   palisade login --server https://localhost:8443 --ca /var/lib/palisade/root.pem
   PALISADE_SETUP_TOKEN=pset_... palisade login --ca root.pem --name ci
   palisade login --server https://fleet.example:8443 --ca root.pem < token
+  palisade login --ca root.pem --account anna
+  PALISADE_SETUP_TOKEN=pset_... palisade login --ca root.pem --account anna
 
 The token is read from PALISADE_SETUP_TOKEN, PALISADE_TOKEN, or standard input. A set-up token is
-exchanged for an API token. It is noted in $XDG_CONFIG_HOME/palisade/client.toml, for you alone.")]
+exchanged for an API token; with --account it makes that account, the first. With --account the
+password and a code of the second factor are asked for, or are lines of standard input. What was
+obtained is noted in $XDG_CONFIG_HOME/palisade/client.toml, for you alone.")]
 pub(crate) struct LoginCommand {
     /// The server
     #[arg(
@@ -53,6 +60,9 @@ pub(crate) struct LoginCommand {
     /// The name of the API token that a set-up token is exchanged for
     #[arg(long, value_name = "NAME", default_value = "admin")]
     name: String,
+    /// Log in as a person, with a password and a second factor
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    account: Option<String>,
 }
 
 impl LoginCommand {
@@ -60,6 +70,9 @@ impl LoginCommand {
         let ca = std::fs::read_to_string(&self.ca).context(self.ca.display())?;
         // Before a secret is asked for: a wrong address is better known first.
         Client::new(&self.server, &ca, None)?;
+        if let Some(account) = &self.account {
+            return self.log_in(account, ca, output);
+        }
         let given = ["PALISADE_SETUP_TOKEN", "PALISADE_TOKEN"]
             .iter()
             .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
@@ -90,6 +103,47 @@ impl LoginCommand {
             "file": file,
         });
         output.done(&shown, &format!("Logged in to {} as {name}.", self.server))
+    }
+
+    fn log_in(&self, account: &str, ca: String, output: &Output) -> Result<(), Failure> {
+        let person = Person {
+            server: &self.server,
+            ca: &ca,
+            account,
+        };
+        let setup_token = std::env::var("PALISADE_SETUP_TOKEN").unwrap_or_default();
+        let chosen = match setup_token.is_empty() {
+            true => None,
+            false => Some(person.make(&setup_token)?),
+        };
+        let LoggedIn {
+            secret,
+            session,
+            recovery_codes,
+        } = person.log_in(chosen)?;
+        let profile = Profile {
+            server: Some(self.server.trim_end_matches('/').to_owned()),
+            token: Some(secret),
+            token_id: None,
+            ca: Some(ca),
+        };
+        let file = profile.write()?;
+        let mut shown = json!({ "server": profile.server, "session": session, "file": file });
+        let mut sentence = format!(
+            "Logged in to {} as {account}, until {}.",
+            self.server,
+            cell(session.get("expires_at"))
+        );
+        if let Some(codes) = recovery_codes {
+            let listed = codes.as_array().into_iter().flatten();
+            let listed: Vec<_> = listed.filter_map(Value::as_str).collect();
+            sentence.push_str(&format!(
+                "\n\nRecovery codes, each good for one log-in without the second factor. They are shown this once:\n\n  {}",
+                listed.join("\n  ")
+            ));
+            shown["recovery_codes"] = codes;
+        }
+        output.done(&shown, &sentence)
     }
 
     fn set_up(&self, ca: &str, token: &str) -> Result<Value, Failure> {
@@ -141,9 +195,14 @@ impl LogoutCommand {
             let client = Client::new(server, ca, profile.token.clone())?;
             client.delete(path(&["api-tokens", id])).send()?;
         }
+        let is_session = profile.is_session();
+        if let (true, Some(server), Some(ca)) = (is_session, &profile.server, &profile.ca) {
+            account_login::end(&Client::new(server, ca, profile.token.clone())?)?;
+        }
         let removed = Profile::remove()?;
         let sentence = match (removed, self.revoke) {
             (false, _) => "No login was noted.",
+            (true, _) if is_session => "Logged out; the session has ended.",
             (true, true) => "Logged out; the token is revoked.",
             (true, false) => {
                 "Logged out. The token stays valid for whoever kept it: `palisade api-token revoke` ends it."
