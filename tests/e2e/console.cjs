@@ -240,6 +240,39 @@ const scenarios = {
     return { closed };
   },
 
+  /** Quarantines all that match a filter, releases those that are picked, and keeps the filter as a view. */
+  async bulk(page) {
+    await signIn(page);
+    await goTo(page, `/devices?label=${encodeURIComponent(task.label)}`);
+    await page.waitForFunction((count) => document.querySelectorAll("tbody tr").length === count, task.count);
+    const looks = { list: await look(page, "devices-bulk") };
+    await page.getByRole("button", { name: "Quarantine …" }).click();
+    await page.getByRole("dialog").getByText(`${task.count} devices`, { exact: true }).waitFor();
+    looks.preview = await look(page, "devices-bulk-preview");
+    await page.getByLabel("Reason").fill("a bad batch");
+    await page.keyboard.press("Enter");
+    await say(page, `${task.count} of ${task.count} done.`);
+    const outcomes = await page.getByRole("list", { name: "Outcomes" }).getByRole("listitem").allInnerTexts();
+    looks.outcome = await look(page, "devices-bulk-outcome");
+    await page.getByRole("button", { name: "Close" }).last().click();
+    await page.getByRole("checkbox", { name: `Pick ${task.picked}` }).check();
+    await say(page, "1 device picked");
+    await page.getByRole("button", { name: "Release …" }).click();
+    await page.getByLabel("Reason").fill("was not of it");
+    await page.keyboard.press("Enter");
+    await say(page, "1 of 1 done.");
+    await page.getByRole("button", { name: "Close" }).last().click();
+    await page.getByRole("button", { name: "Keep this view" }).click();
+    await page.getByLabel("Name of the view").fill("The bad batch");
+    await page.keyboard.press("Enter");
+    await say(page, "is kept in this browser");
+    await goTo(page, "/devices");
+    await page.getByRole("combobox", { name: "View" }).selectOption("The bad batch");
+    await page.waitForURL((url) => url.searchParams.get("label") === task.label);
+    const stored = await page.evaluate(() => JSON.stringify(localStorage));
+    return { outcomes, stored, looks };
+  },
+
   /** Decides over an action that waits, and closes the case with a verdict. */
   async case(page) {
     await signIn(page);

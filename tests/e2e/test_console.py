@@ -74,8 +74,10 @@ def test_every_place_is_for_everybody_light_and_dark_wide_and_narrow(server, fle
         seen = person(server, "places", places={
             "overview": "/", "devices": "/devices", "no-devices": "/devices?search=nobody",
             "device-registered": f"/devices/{device}", "device": f"/devices/{scanner}",
-            "device-timeline": f"/devices/{scanner}?tab=timeline", "device-certificates": f"/devices/{scanner}?tab=certificates",
-            "device-access": f"/devices/{scanner}?tab=access", "no-device": "/devices/nobody", "cases": "/cases",
+            "device-timeline": f"/devices/{scanner}?tab=timeline",
+            "device-certificates": f"/devices/{scanner}?tab=certificates",
+            "device-baseline": f"/devices/{scanner}?tab=baseline", "device-access": f"/devices/{scanner}?tab=access", "no-device": "/devices/nobody", "cases": "/cases",
+            "cases-rules": "/cases?tab=rules", "cases-playbooks": "/cases?tab=playbooks", "cases-drills": "/cases?tab=drills",
             "case": f"/cases/{case}", "activity": "/activity", "activity-search": "/activity?tab=search",
             "activity-ledger": "/activity?tab=ledger", "policy": "/policy", "policy-grants": "/policy?tab=grants",
             "policy-shadow": "/policy?tab=shadow", "policy-versions": "/policy?tab=versions", "settings": "/settings",
@@ -84,6 +86,20 @@ def test_every_place_is_for_everybody_light_and_dark_wide_and_narrow(server, fle
     assert not bad, json.dumps(bad, indent=1)
     assert seen["stored"][:3] == [0, 0, ""], "the token is kept where it outlives the page"
     assert server.token not in seen["stored"][3]
+
+
+def test_many_devices_are_quarantined_after_a_preview_and_a_filter_is_kept_as_a_view(server, fleet):
+    devices = [str(fleet.register(labels={"batch": "b7"})) for _ in range(5)]
+    seen = person(server, "bulk", label="batch=b7", count=5, picked=devices[2])
+    bad = {name: found for looked in seen["looks"].values() for name, found in looked.items()
+           if found["violations"] or found["overflow"]}
+    assert not bad, json.dumps(bad, indent=1)
+    assert len(seen["outcomes"]) == 5 and all("Done" in outcome for outcome in seen["outcomes"]), seen["outcomes"]
+    states = {device: server.get(f"/devices/{device}")["posture"]["lifecycle"] for device in devices}
+    assert [device for device in devices if states[device] != "quarantined"] == [devices[2]], states
+    acts = [event for event in server.events(kind="administrative") if event["act"] == "device.quarantine"]
+    assert sum(event["reason"] == "a bad batch" for event in acts) == 5, "each device's act is in the ledger"
+    assert "b7" in seen["stored"] and server.token not in seen["stored"]
 
 
 def test_a_waiting_action_is_approved_and_the_case_is_judged_and_closed(server, case):

@@ -29,12 +29,9 @@ export function CaseList() {
   );
   return (
     <>
-      <header className="head">
-        <div className="head-title">
-          <h1>Cases</h1>
-          <Age query={parts.query} />
-        </div>
-      </header>
+      <p className="panel-head">
+        <Age query={parts.query} />
+      </p>
       <div className="waiting-first">
         <WaitingPanel />
       </div>

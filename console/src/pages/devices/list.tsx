@@ -3,12 +3,15 @@ import { useEffect, useState } from "react";
 
 import { get } from "../../api/client";
 import type { Device, Lifecycle } from "../../api/types";
+import { useMay } from "../../api/session";
 import { Choice, Field } from "../../parts/fields";
 import { Pager, useParts } from "../../parts/pager";
 import { Age, Empty, Loaded } from "../../parts/states";
 import { LIFECYCLES, LifecycleTag, Trust } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { deviceHref, Link, usePlace } from "../../router";
+import { BulkBar, readDevices } from "./bulk";
+import { Views } from "./views";
 
 /** Long enough that a word being typed is one question, short enough to feel at once. */
 const TYPING_MS = 250;
@@ -26,20 +29,9 @@ export function DeviceList() {
     trust_below: place.get("trust_below") ?? "",
     label: place.get("label") ?? "",
   };
-  const parts = useParts("devices", filter, (after, signal) => {
-    const { trust_below, lifecycle, ...texts } = filter;
-    const named = Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== ""));
-    return get("/api/v1/devices", {
-      query: {
-        ...named,
-        ...(lifecycle ? { lifecycle } : {}),
-        ...(trust_below ? { trust_below: Number(trust_below) } : {}),
-        ...(after ? { after } : {}),
-        limit: SHOWN,
-      },
-      signal,
-    });
-  });
+  const parts = useParts("devices", filter, (after, signal) => readDevices(filter, SHOWN, after, signal));
+  const may = useMay();
+  const [picked, setPicked] = useState<ReadonlyMap<string, Device>>(new Map());
   const isFiltered = Object.values(filter).some(Boolean);
   return (
     <>
@@ -48,6 +40,7 @@ export function DeviceList() {
           <h1>Devices</h1>
           <Age query={parts.query} />
         </div>
+        <Views />
       </header>
       <search className="filters">
         <Typed label="Device id contains" name="search" />
@@ -73,7 +66,14 @@ export function DeviceList() {
             <NoDevices isFiltered={isFiltered} />
           ) : (
             <>
-              <DeviceTable devices={page.items} />
+              {may("devices:write") && (
+                <BulkBar filter={filter} picked={picked} clear={() => setPicked(new Map())} isFiltered={isFiltered} />
+              )}
+              <DeviceTable
+                devices={page.items}
+                picked={picked}
+                pick={may("devices:write") ? setPicked : null}
+              />
               <Pager parts={parts} />
             </>
           )
@@ -83,13 +83,42 @@ export function DeviceList() {
   );
 }
 
-function DeviceTable({ devices }: { devices: readonly Device[] }) {
+type Picked = ReadonlyMap<string, Device>;
+
+function DeviceTable({
+  devices,
+  picked,
+  pick,
+}: {
+  devices: readonly Device[];
+  picked: Picked;
+  pick: ((picked: Picked) => void) | null;
+}) {
+  const toggle = (ones: readonly Device[], isIn: boolean) => {
+    const next = new Map(picked);
+    for (const one of ones) {
+      if (isIn) next.set(one.id, one);
+      else next.delete(one.id);
+    }
+    pick?.(next);
+  };
   return (
     <div className="table-frame">
       <table className="cards">
         <caption className="hidden">Devices</caption>
         <thead>
           <tr>
+            {pick && (
+              <th scope="col" className="pick">
+                <span className="hidden">Pick</span>
+                <input
+                  type="checkbox"
+                  aria-label="Pick all that are shown"
+                  checked={devices.every((device) => picked.has(device.id))}
+                  onChange={(event) => toggle(devices, event.target.checked)}
+                />
+              </th>
+            )}
             <th scope="col">Device</th>
             <th scope="col">Lifecycle</th>
             <th scope="col">Trust</th>
@@ -102,6 +131,16 @@ function DeviceTable({ devices }: { devices: readonly Device[] }) {
         <tbody>
           {devices.map((device) => (
             <tr key={device.id}>
+              {pick && (
+                <td className="pick">
+                  <input
+                    type="checkbox"
+                    aria-label={`Pick ${device.id}`}
+                    checked={picked.has(device.id)}
+                    onChange={(event) => toggle([device], event.target.checked)}
+                  />
+                </td>
+              )}
               <th scope="row">
                 <Link href={deviceHref(device.id)}>{device.id}</Link>
               </th>

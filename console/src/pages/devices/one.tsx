@@ -1,10 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense } from "react";
 import { Tab, TabList, TabPanel, Tabs } from "react-aria-components";
 
 import { get } from "../../api/client";
 import { useMay } from "../../api/session";
 import type { Device } from "../../api/types";
-import { Age, Loaded } from "../../parts/states";
+import { Age, Loaded, Waiting } from "../../parts/states";
 import { LifecycleTag, Trust } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { Link, usePlace } from "../../router";
@@ -15,7 +16,10 @@ import { Labels } from "./list";
 import { Now } from "./now";
 import { Timeline } from "./timeline";
 
-const TABS = ["now", "timeline", "certificates", "access"] as const;
+// Only who looks at a chart loads what draws it.
+const Baseline = lazy(() => import("./baseline"));
+
+const TABS = ["now", "timeline", "baseline", "certificates", "access"] as const;
 
 export function OneDevice({ id }: { id: string }) {
   const { query: place, change } = usePlace();
@@ -47,6 +51,7 @@ export function OneDevice({ id }: { id: string }) {
               <TabList aria-label="Of this device" className="tab-list">
                 <Tab id="now">Now</Tab>
                 {may("events:read") && <Tab id="timeline">Timeline</Tab>}
+                {may("detect:read") && <Tab id="baseline">Baseline</Tab>}
                 <Tab id="certificates">Certificates</Tab>
                 {may("policy:read") && <Tab id="access">Access</Tab>}
               </TabList>
@@ -55,6 +60,11 @@ export function OneDevice({ id }: { id: string }) {
               </TabPanel>
               <TabPanel id="timeline">
                 <Timeline id={id} />
+              </TabPanel>
+              <TabPanel id="baseline">
+                <Suspense fallback={<Waiting what="Opening the baseline" />}>
+                  <Baseline id={id} />
+                </Suspense>
               </TabPanel>
               <TabPanel id="certificates">
                 <Certificates id={id} />

@@ -6,6 +6,7 @@ import { Act } from "../../parts/act";
 import { Loaded } from "../../parts/states";
 import { Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
+import "./settings.css";
 
 const STALE = ["response"];
 const set = (stopped: boolean, reason: string, key?: string) =>
