@@ -6,6 +6,8 @@ mod accounts;
 mod actions;
 mod acts;
 mod api_tokens;
+mod approvals;
+mod assignments;
 mod audit_source;
 mod audits;
 mod auth;
@@ -21,6 +23,7 @@ mod device_state;
 mod devices;
 mod document;
 mod drills;
+mod elevations;
 mod errors;
 mod events;
 mod explain;
@@ -46,6 +49,7 @@ mod policy;
 mod products;
 mod replay;
 mod response;
+mod roles;
 mod routes;
 mod rules;
 mod rules_replay;
@@ -57,6 +61,8 @@ pub mod setup;
 mod shadow;
 mod status;
 mod suppressions;
+mod target;
+mod teams;
 mod text;
 mod tokens;
 mod views;
@@ -105,6 +111,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long an idempotency key is remembered.
 const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long it is kept what a second person decided; the ledger keeps it for good.
+const DECIDED_LIVE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// What the REST door is made of.
 pub struct PeopleParts {
@@ -174,6 +182,11 @@ impl PeopleState {
     #[must_use]
     pub fn with_authenticator(parts: PeopleParts, authenticator: Arc<dyn Authenticator>) -> Self {
         let denials = Denials::new(parts.journal.clone(), parts.clock.clone());
+        let actions = palisade_people::Catalogue::new(routes().actions());
+        if let Err(problem) = actions.and_then(|actions| parts.people.know_actions(actions)) {
+            // Nobody who logs in may do anything then; a test holds that it does not come to that.
+            tracing::error!(%problem, "the roles that ship cannot be read");
+        }
         let auditor = parts.detect.auditor();
         auditor.set_source(audit_source::Sources::of(&parts));
         Self {
@@ -218,6 +231,12 @@ impl PeopleState {
         if let Err(error) = parts.store.idempotency().prune(before).await {
             tracing::warn!(%error, "old idempotency keys could not be removed");
         }
+        let Ok(before) = parts.clock.now().checked_sub(DECIDED_LIVE) else {
+            return;
+        };
+        if let Err(error) = parts.store.approvals().prune(before).await {
+            tracing::warn!(%error, "old approvals could not be removed");
+        }
     }
 
     pub(crate) fn parts(&self) -> &PeopleParts {
@@ -257,6 +276,11 @@ fn routes() -> Routes {
         .and(own_account::routes())
         .and(passkeys::routes())
         .and(accounts::routes())
+        .and(assignments::routes())
+        .and(roles::routes())
+        .and(teams::routes())
+        .and(approvals::routes())
+        .and(elevations::routes())
         .and(passwords::routes())
         .and(products::routes())
         .and(devices::routes())

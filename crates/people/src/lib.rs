@@ -1,7 +1,8 @@
 //! People: accounts, roles, passwords, second factors and log-in sessions. Nothing here speaks HTTP or prints
 //! a secret. A password is judged by one engine, [`PasswordPolicy`], whoever it is for: a person, a device,
 //! other software that asks; what it costs to judge and to hash is bounded by [`Workshop`]. Of a session only
-//! a hash is kept, and it is looked at anew for each request. Begin with [`People::open`].
+//! a hash is kept, and it is looked at anew for each request. What a role may do is a Cedar
+//! text (`roles`). Begin with [`People::open`].
 
 mod accounts;
 mod attempts;
@@ -16,6 +17,7 @@ mod password;
 mod people;
 mod relying_party;
 mod role;
+mod roles;
 mod second_factor;
 mod secret;
 mod workshop;
@@ -33,6 +35,10 @@ pub use password::{
 };
 pub use people::{People, PeopleGround, policy};
 pub use relying_party::OriginError;
-pub use role::Role;
+pub use role::{NotARole, Role, RoleName};
+pub use roles::{
+    ActionInfo, Catalogue, Circumstances, Directory, Held, Place, Reach, RoleBook, RoleProblem,
+    RoleText, RoleView, Roles, Standing, Via, WriteRoleError, WriteTeamError,
+};
 pub use second_factor::{Confirmed, Enrolment};
 pub use workshop::{Workshop, WorkshopError};

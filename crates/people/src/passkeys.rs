@@ -174,7 +174,7 @@ impl People {
         source: Option<IpAddr>,
     ) -> Result<Opened, PeopleError> {
         let passkeys = self.ground.store.passkeys();
-        let needs_factor = self.needs_factor(account);
+        let needs_factor = self.needs_factor(account).await?;
         if passkeys.remove(&account.name, id, needs_factor).await? {
             return self.open_anew(&account.name, source).await;
         }

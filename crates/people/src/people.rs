@@ -11,9 +11,10 @@ use palisade_store::Store;
 
 use crate::{
     AccountsConfig, Blocklist, BlocklistError, OpenError, PasswordHash, PasswordPolicy,
-    PeopleError, Role, SessionRules, Workshop,
+    PeopleError, Role, RoleBook, RoleText, SessionRules, Workshop,
     attempts::Attempts,
     relying_party::{OriginError, RelyingParty},
+    roles::{Newest, read_files},
     second_factor::Seal,
     secret,
 };
@@ -32,6 +33,9 @@ pub struct People {
     pub(crate) max_passkeys: u32,
     config: AccountsConfig,
     relying_party: OnceLock<RelyingParty>,
+    pub(crate) directory: Newest,
+    pub(crate) role_files: Vec<RoleText>,
+    pub(crate) book: OnceLock<RoleBook>,
 }
 
 /// What [`People`] stands on.
@@ -68,6 +72,9 @@ impl People {
             max_passkeys: u32::try_from(config.passkeys.max_per_account).unwrap_or(u32::MAX),
             config: config.clone(),
             relying_party: OnceLock::new(),
+            directory: Newest::default(),
+            role_files: read_files(&data.join("roles")),
+            book: OnceLock::new(),
         }))
     }
 
@@ -91,6 +98,17 @@ impl People {
     #[must_use]
     pub fn policy(&self) -> &PasswordPolicy {
         &self.policy
+    }
+
+    /// The acts that wait for a second person, by name.
+    #[must_use]
+    pub fn four_eyes(&self) -> &[String] {
+        &self.config.four_eyes
+    }
+
+    /// Says that it was changed who is what: it counts from the next request on.
+    pub fn roles_changed(&self) {
+        self.directory.changed();
     }
 
     /// Where work on passwords is done.

@@ -4,7 +4,7 @@
 use palisade_core::Timestamp;
 use sqlx::{AnyConnection, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{RoleAssignment, Store, StoreError, row};
 
 /// An account of a person.
 #[derive(Clone, PartialEq, Eq)]
@@ -119,23 +119,41 @@ impl Accounts<'_> {
         Ok(found.is_some())
     }
 
-    /// Sets an account's roles and ends its sessions; `false` where there is no such account, or it is the
-    /// last owner and would be none.
+    /// Sets all that an account is, its plain roles and what it is besides within bounds or for a time, and
+    /// ends its sessions; `false` where there is no such account, or it is the last owner and would be none.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_roles(&self, name: &str, roles: &[String]) -> Result<bool, StoreError> {
+    pub async fn set_roles(
+        &self,
+        name: &str,
+        roles: &[String],
+        besides: &[RoleAssignment],
+    ) -> Result<bool, StoreError> {
         let sql = format!(
             "UPDATE accounts SET roles = $3, generation = generation + 1 WHERE name = $1 \
              AND ($3 LIKE $2 OR disabled = 1 OR roles NOT LIKE $2 OR {ANOTHER_OWNER})"
         );
+        let mut transaction = self.store.writer().begin().await?;
         let done = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(name)
             .bind(OWNER)
             .bind(row::to_json(&roles, "roles")?)
-            .execute(self.store.writer())
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO account_assignments VALUES ($1, $2) \
+             ON CONFLICT (account) DO UPDATE SET assignments = excluded.assignments",
+        )
+        .bind(name)
+        .bind(row::to_json(&besides, "assignments")?)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Disables or enables an account and ends its sessions; `false` where there is no such account, or it

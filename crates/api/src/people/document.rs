@@ -122,8 +122,10 @@ pub(crate) fn describe(paths: &mut Paths, rule: Rule) {
                 }
             }
             let mut kinds = errors(operation, rule, has_path_parameters);
-            if let Effect::Writes { act, .. } = rule.effect {
-                repeatable(operation, act);
+            let extensions = operation.extensions.get_or_insert_default();
+            extensions.insert("x-palisade-action".to_owned(), rule.action.into());
+            if let Effect::Writes { .. } = rule.effect {
+                repeatable(operation, rule.action);
                 kinds.push(ProblemKind::Conflict);
             }
             for kind in kinds {
@@ -134,6 +136,17 @@ pub(crate) fn describe(paths: &mut Paths, rule: Rule) {
             }
         }
     }
+}
+
+/// What the routes of some paths do, in a sentence.
+pub(crate) fn summary(paths: &Paths) -> String {
+    let mut items = paths.paths.values();
+    let operation = items.find_map(|item| {
+        let all = [&item.get, &item.put, &item.post, &item.delete, &item.patch];
+        all.into_iter().flatten().next()
+    });
+    let summary = operation.and_then(|operation| operation.summary.clone());
+    summary.unwrap_or_default()
 }
 
 pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

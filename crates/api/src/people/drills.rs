@@ -23,8 +23,12 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DetectRead, routes!(list_drills))
-        .read(Scope::DetectRead, routes!(get_drill_schedule))
+        .read(Scope::DetectRead, "drill.list", routes!(list_drills))
+        .read(
+            Scope::DetectRead,
+            "drill.read_schedule",
+            routes!(get_drill_schedule),
+        )
         .write(Scope::DetectWrite, "drill.record", routes!(record_drill))
 }
 

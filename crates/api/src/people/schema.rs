@@ -83,6 +83,13 @@ string_schema!(
     "billing"
 );
 string_schema!(
+    RoleName,
+    "A role: one that ships, or one that people wrote.",
+    "^[a-z][a-z0-9-]{0,39}$",
+    (1, 40),
+    "operator"
+);
+string_schema!(
     AccountName,
     "The name of an account. Capital letters are read as small ones.",
     "^[A-Za-z0-9][A-Za-z0-9._@-]*$",

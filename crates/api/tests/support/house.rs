@@ -83,7 +83,11 @@ pub struct House {
 }
 
 pub async fn house() -> House {
-    let directory = tempfile::tempdir().expect("a directory");
+    house_in(tempfile::tempdir().expect("a directory")).await
+}
+
+/// A server in a directory that holds something already.
+pub async fn house_in(directory: tempfile::TempDir) -> House {
     let clock = ManualClock::new(Timestamp::now());
     let store = Store::open(directory.path()).await.expect("opens");
     let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
@@ -271,6 +275,11 @@ impl House {
             version: "0.0.0-test",
         };
         PeopleState::with_authenticator(parts, authenticator)
+    }
+
+    /// The time here, in seconds.
+    pub fn now_s(&self) -> i64 {
+        self.clock.now().as_second()
     }
 
     /// A request of the administrator.
