@@ -219,6 +219,12 @@ async fn record_drill(
         let detail = format!("detected_by: at most {MOST_DETECTORS} detectors");
         return Err(Problem::invalid(detail));
     }
+    let times = [report.detected_after_ms, report.contained_after_ms];
+    let is_too_long = |ms: u64| i64::try_from(ms).is_err();
+    if times.into_iter().flatten().any(is_too_long) {
+        let detail = "detected_after_ms and contained_after_ms: at most 9223372036854775807";
+        return Err(Problem::invalid(detail.to_owned()));
+    }
     let record = DrillRecord {
         id: DrillId::generate(),
         scenario: report.scenario.to_string(),
