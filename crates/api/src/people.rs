@@ -105,8 +105,6 @@ use routes::Routes;
 
 /// Where the OpenAPI document is.
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
-/// Streams of events at once.
-const MAX_STREAMS: usize = 64;
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long an idempotency key is remembered.
@@ -144,6 +142,8 @@ pub struct PeopleParts {
     pub respond: Arc<Respond>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
+    /// How many streams of events may be open at once.
+    pub max_event_streams: usize,
     /// The version of the server.
     pub version: &'static str,
 }
@@ -189,6 +189,9 @@ impl PeopleState {
         }
         let auditor = parts.detect.auditor();
         auditor.set_source(audit_source::Sources::of(&parts));
+        let streams = Arc::new(Semaphore::new(
+            parts.max_event_streams.min(Semaphore::MAX_PERMITS),
+        ));
         Self {
             inner: Arc::new(Inner {
                 parts,
@@ -197,7 +200,7 @@ impl PeopleState {
                 begun: failures::Failures::default(),
                 denials,
                 writes: TaskTracker::new(),
-                streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+                streams,
                 import: Semaphore::new(1),
                 verification: Semaphore::new(1),
                 closing: CancellationToken::new(),

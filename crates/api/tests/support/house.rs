@@ -175,6 +175,7 @@ pub async fn house_in(directory: tempfile::TempDir) -> House {
         baselines: baselines.clone(),
         respond: respond.clone(),
         gateway: gateway.clone(),
+        max_event_streams: 256,
         version: "0.0.0-test",
     });
     let mut house = House {
@@ -272,6 +273,7 @@ impl House {
             baselines: self.baselines.clone(),
             respond: self.respond.clone(),
             gateway: self.gateway.clone(),
+            max_event_streams: 256,
             version: "0.0.0-test",
         };
         PeopleState::with_authenticator(parts, authenticator)
