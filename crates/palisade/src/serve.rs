@@ -9,6 +9,7 @@ mod house;
 pub(crate) mod logs;
 mod metrics;
 mod notify;
+mod provider;
 mod signals;
 mod tasks;
 mod telemetry;

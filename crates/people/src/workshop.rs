@@ -1,7 +1,13 @@
 //! Where passwords are judged and hashed: off the threads that serve requests, a few at a time, so that no
 //! flood of log-ins can take all memory or all processors.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 
@@ -28,6 +34,8 @@ pub struct Workshop {
     places: Arc<Semaphore>,
     /// Who works.
     benches: Arc<Semaphore>,
+    /// Works that began.
+    works: Arc<AtomicU64>,
 }
 
 impl Default for Workshop {
@@ -44,7 +52,14 @@ impl Workshop {
         Self {
             places: Arc::new(Semaphore::new(MAX_WAITING)),
             benches: Arc::new(Semaphore::new(benches)),
+            works: Arc::default(),
         }
+    }
+
+    /// How many works began since it was opened.
+    #[must_use]
+    pub fn works(&self) -> u64 {
+        self.works.load(Ordering::Relaxed)
     }
 
     /// Does a work when there is room for it.
@@ -60,6 +75,7 @@ impl Workshop {
         let bench = tokio::time::timeout(MAX_WAIT, self.benches.clone().acquire_owned());
         let bench = bench.await.map_err(|_| WorkshopError::Busy)?;
         let bench = bench.map_err(|_| WorkshopError::Broken)?;
+        self.works.fetch_add(1, Ordering::Relaxed);
         // Both are held by the work itself: whoever stops waiting for it does not make it stop.
         let task = tokio::task::spawn_blocking(move || {
             let done = work();
@@ -72,7 +88,7 @@ impl Workshop {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 

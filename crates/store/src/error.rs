@@ -47,9 +47,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What was read is not what was written there.
-    #[must_use]
-    pub fn corrupt(what: &'static str, why: impl ToString) -> Self {
+    pub(crate) fn corrupt(what: &'static str, why: impl ToString) -> Self {
         Self::Corrupt {
             what,
             why: why.to_string(),

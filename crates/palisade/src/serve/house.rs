@@ -29,6 +29,7 @@ use palisade_store::Store;
 use super::{
     drills::{self, Doors, Drills},
     metrics::Metrics,
+    provider::Asker,
     tasks::Tasks,
 };
 use crate::{
@@ -260,6 +261,7 @@ impl House {
             let reached = ground.people.reached_at(address.port());
             reached.context("accounts")?;
         }
+        ground.people.ask_providers_through(Arc::new(Asker));
         Ok(Self {
             ground,
             pdp,
