@@ -273,6 +273,18 @@ const scenarios = {
     return { outcomes, stored, looks };
   },
 
+  /** Sees what is usual for a device: the band, what was measured, and the same as a table. */
+  async baseline(page) {
+    await signIn(page);
+    await goTo(page, `/devices/${task.device}?tab=baseline`);
+    const panel = page.getByRole("region", { name: "Messages sent" });
+    await panel.locator("canvas").waitFor();
+    const looks = { chart: await look(page, "baseline-chart") };
+    await panel.getByText("The last datapoints as a table").click();
+    const rows = await panel.getByRole("row").count();
+    return { rows, usual: await panel.locator("dd").first().innerText(), looks };
+  },
+
   /** Decides over an action that waits, and closes the case with a verdict. */
   async case(page) {
     await signIn(page);

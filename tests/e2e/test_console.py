@@ -11,6 +11,7 @@ import mosquitto
 from console import READY, person
 from fleet import Fleet
 from palisade import HOST, Palisade, wait_for
+from test_baselines import QUICK, publisher, teach
 
 FIRST_LOAD = 180_000
 
@@ -100,6 +101,19 @@ def test_many_devices_are_quarantined_after_a_preview_and_a_filter_is_kept_as_a_
     acts = [event for event in server.events(kind="administrative") if event["act"] == "device.quarantine"]
     assert sum(event["reason"] == "a bad batch" for event in acts) == 5, "each device's act is in the ledger"
     assert "b7" in seen["stored"] and server.token not in seen["stored"]
+
+
+def test_what_is_usual_for_a_device_is_drawn_as_a_band_with_a_table_beside(tmp_path):
+    with Palisade(tmp_path / "palisade", **QUICK).running() as server:
+        server.login()
+        fleet = Fleet(server)
+        device = fleet.device()
+        with publisher(server, device) as lines:
+            teach(server, device, lines)
+            seen = person(server, "baseline", device=device.name)
+    bad = {name: found for name, found in seen["looks"]["chart"].items() if found["violations"] or found["overflow"]}
+    assert not bad, json.dumps(bad, indent=1)
+    assert seen["rows"] > 2 and " to " in seen["usual"], seen
 
 
 def test_a_waiting_action_is_approved_and_the_case_is_judged_and_closed(server, case):

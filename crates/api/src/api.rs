@@ -287,6 +287,7 @@ impl Template {
 
 fn people_parts(parts: ApiParts) -> PeopleParts {
     PeopleParts {
+        max_event_streams: parts.config.people.max_event_streams,
         store: parts.store,
         bus: parts.bus,
         journal: parts.journal,

@@ -46,6 +46,8 @@ pub struct PeopleConfig {
     pub listen: Vec<SocketAddr>,
     /// The largest request body in bytes, an imported inventory included.
     pub max_body_bytes: usize,
+    /// Streams of events at once; each open console has one.
+    pub max_event_streams: usize,
     /// What connections and requests may take.
     pub limits: HttpLimits,
 }
@@ -123,6 +125,7 @@ impl Default for PeopleConfig {
         Self {
             listen: vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
             max_body_bytes: 256 * MIB,
+            max_event_streams: 256,
             // An inventory of a large fleet takes its time. Nobody who shows no valid token gets to send
             // one, and every other body has a shorter time of its own.
             limits: HttpLimits {
@@ -165,6 +168,12 @@ impl ApiConfig {
     pub fn check(&self) -> Result<(), ApiConfigError> {
         self.devices.limits.check("devices")?;
         self.people.limits.check("people")?;
+        if self.people.max_event_streams == 0 {
+            return Err(ApiConfigError::Zero {
+                door: "people",
+                key: "max_event_streams",
+            });
+        }
         let devices = &self.devices;
         let keys = [
             ("failures_per_minute", devices.failures_per_minute),

@@ -6,6 +6,8 @@ mod accounts;
 mod actions;
 mod acts;
 mod api_tokens;
+mod approvals;
+mod assignments;
 mod audit_source;
 mod audits;
 mod auth;
@@ -21,6 +23,7 @@ mod device_state;
 mod devices;
 mod document;
 mod drills;
+mod elevations;
 mod errors;
 mod events;
 mod explain;
@@ -36,7 +39,6 @@ mod ledger;
 mod log_in;
 mod messages;
 mod mitigate;
-mod oidc;
 mod own_account;
 mod page;
 mod passkey_log_in;
@@ -47,6 +49,7 @@ mod policy;
 mod products;
 mod replay;
 mod response;
+mod roles;
 mod routes;
 mod rules;
 mod rules_replay;
@@ -58,6 +61,8 @@ pub mod setup;
 mod shadow;
 mod status;
 mod suppressions;
+mod target;
+mod teams;
 mod text;
 mod tokens;
 mod views;
@@ -100,12 +105,12 @@ use routes::Routes;
 
 /// Where the OpenAPI document is.
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
-/// Streams of events at once.
-const MAX_STREAMS: usize = 64;
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long an idempotency key is remembered.
 const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long it is kept what a second person decided; the ledger keeps it for good.
+const DECIDED_LIVE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// What the REST door is made of.
 pub struct PeopleParts {
@@ -137,6 +142,8 @@ pub struct PeopleParts {
     pub respond: Arc<Respond>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
+    /// How many streams of events may be open at once.
+    pub max_event_streams: usize,
     /// The version of the server.
     pub version: &'static str,
 }
@@ -175,8 +182,16 @@ impl PeopleState {
     #[must_use]
     pub fn with_authenticator(parts: PeopleParts, authenticator: Arc<dyn Authenticator>) -> Self {
         let denials = Denials::new(parts.journal.clone(), parts.clock.clone());
+        let actions = palisade_people::Catalogue::new(routes().actions());
+        if let Err(problem) = actions.and_then(|actions| parts.people.know_actions(actions)) {
+            // Nobody who logs in may do anything then; a test holds that it does not come to that.
+            tracing::error!(%problem, "the roles that ship cannot be read");
+        }
         let auditor = parts.detect.auditor();
         auditor.set_source(audit_source::Sources::of(&parts));
+        let streams = Arc::new(Semaphore::new(
+            parts.max_event_streams.min(Semaphore::MAX_PERMITS),
+        ));
         Self {
             inner: Arc::new(Inner {
                 parts,
@@ -185,7 +200,7 @@ impl PeopleState {
                 begun: failures::Failures::default(),
                 denials,
                 writes: TaskTracker::new(),
-                streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+                streams,
                 import: Semaphore::new(1),
                 verification: Semaphore::new(1),
                 closing: CancellationToken::new(),
@@ -218,6 +233,12 @@ impl PeopleState {
         };
         if let Err(error) = parts.store.idempotency().prune(before).await {
             tracing::warn!(%error, "old idempotency keys could not be removed");
+        }
+        let Ok(before) = parts.clock.now().checked_sub(DECIDED_LIVE) else {
+            return;
+        };
+        if let Err(error) = parts.store.approvals().prune(before).await {
+            tracing::warn!(%error, "old approvals could not be removed");
         }
     }
 
@@ -255,10 +276,14 @@ fn routes() -> Routes {
         .and(status::routes())
         .and(log_in::routes())
         .and(passkey_log_in::routes())
-        .and(oidc::routes())
         .and(own_account::routes())
         .and(passkeys::routes())
         .and(accounts::routes())
+        .and(assignments::routes())
+        .and(roles::routes())
+        .and(teams::routes())
+        .and(approvals::routes())
+        .and(elevations::routes())
         .and(passwords::routes())
         .and(products::routes())
         .and(devices::routes())

@@ -24,6 +24,8 @@ pub enum ProblemKind {
     Unauthorized,
     /// The credentials do not allow this.
     Forbidden,
+    /// A second person must approve it first.
+    ApprovalNeeded,
     /// There is no such thing.
     NotFound,
     /// The thing has no such method.
@@ -48,10 +50,11 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
+        Self::ApprovalNeeded,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
@@ -70,7 +73,7 @@ impl ProblemKind {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ApprovalNeeded => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -91,6 +94,7 @@ impl ProblemKind {
             Self::BadRequest => "bad-request",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
+            Self::ApprovalNeeded => "approval-needed",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NotAcceptable => "not-acceptable",
@@ -111,6 +115,7 @@ impl ProblemKind {
             Self::BadRequest => "The request cannot be read",
             Self::Unauthorized => "Credentials are missing or not valid",
             Self::Forbidden => "The credentials do not allow this",
+            Self::ApprovalNeeded => "A second person must approve this",
             Self::NotFound => "There is no such resource",
             Self::MethodNotAllowed => "The resource has no such method",
             Self::NotAcceptable => "The answer has no form that the client accepts",
@@ -162,6 +167,10 @@ pub struct ProblemBody {
     /// `passkey`, which logs in by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub second_factor: Vec<String>,
+    /// The name of the approval that is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub approval: Option<String>,
 }
 
 /// An answer that says what went wrong.
@@ -171,6 +180,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<ProblemItem>,
     second_factor: &'static [&'static str],
+    approval: Option<String>,
     retry_after_s: Option<u64>,
 }
 
@@ -188,6 +198,7 @@ impl Problem {
             detail,
             errors: Vec::new(),
             second_factor: &[],
+            approval: None,
             retry_after_s: None,
         }
     }
@@ -240,6 +251,13 @@ impl Problem {
         self
     }
 
+    /// The same problem, naming the approval that is needed.
+    #[must_use]
+    pub fn waiting_for(mut self, approval: String) -> Self {
+        self.approval = Some(approval);
+        self
+    }
+
     /// The same problem, naming each thing that is wrong.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<ProblemItem>) -> Self {
@@ -275,6 +293,7 @@ impl Problem {
             status: self.kind.status().as_u16(),
             detail: self.detail.clone(),
             errors: self.errors.clone(),
+            approval: self.approval.clone(),
             second_factor: self.second_factor.iter().map(ToString::to_string).collect(),
         }
     }

@@ -12,9 +12,9 @@ use crate::{
         AccountCommand, ActionCommand, ApiTokenCommand, AuditCommand, BaselineCommand, CaCommand,
         CaseCommand, DeviceCommand, EventsCommand, ExportCommand, FindingCommand, GrantCommand,
         LedgerCommand, LoginCommand, LogoutCommand, MessageCommand, PasswordCommand, PlaybookNoun,
-        PolicyCommand, ProductCommand, ResponseCommand, RulesCommand, SegmentCommand,
-        ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand, TokenCommand,
-        WhoamiCommand,
+        PolicyCommand, ProductCommand, ResponseCommand, RoleCommand, RulesCommand, SegmentCommand,
+        ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand, TeamCommand,
+        TokenCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -85,6 +85,10 @@ enum Command {
     Top(Verb<TopCommand>),
     /// Accounts of people: roles, passwords, log-in sessions
     Account(Noun<AccountCommand>),
+    /// Roles: what accounts may do
+    Role(Noun<RoleCommand>),
+    /// Teams: what each of their members is
+    Team(Noun<TeamCommand>),
     /// Passwords: whether one may be used
     #[command(subcommand)]
     Password(PasswordCommand),
@@ -165,6 +169,8 @@ impl Cli {
             Command::Status(verb) => verb.run(output).map(crate::done),
             Command::Top(verb) => verb.run(output).map(crate::done),
             Command::Account(noun) => noun.run(output).map(crate::done),
+            Command::Role(noun) => noun.run(output).map(crate::done),
+            Command::Team(noun) => noun.run(output).map(crate::done),
             Command::Password(command) => command.run(&output),
             Command::Device(noun) => noun.run(output).map(crate::done),
             Command::Product(noun) => noun.run(output).map(crate::done),

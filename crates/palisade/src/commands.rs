@@ -22,11 +22,13 @@ mod playbook;
 mod policy;
 mod product;
 mod response;
+mod role;
 mod rules;
 mod segment;
 mod service;
 mod session;
 mod suppression;
+mod team;
 mod token;
 
 use clap::Args;
@@ -53,11 +55,13 @@ pub(crate) use playbook::PlaybookNoun;
 pub(crate) use policy::PolicyCommand;
 pub(crate) use product::ProductCommand;
 pub(crate) use response::ResponseCommand;
+pub(crate) use role::RoleCommand;
 pub(crate) use rules::RulesCommand;
 pub(crate) use segment::SegmentCommand;
 pub(crate) use service::ServiceCommand;
 pub(crate) use session::SessionCommand;
 pub(crate) use suppression::SuppressionCommand;
+pub(crate) use team::TeamCommand;
 pub(crate) use token::TokenCommand;
 
 /// The most that the server gives at once.

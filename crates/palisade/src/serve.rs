@@ -9,7 +9,6 @@ mod house;
 pub(crate) mod logs;
 mod metrics;
 mod notify;
-mod provider;
 mod signals;
 mod tasks;
 mod telemetry;

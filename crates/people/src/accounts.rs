@@ -1,8 +1,8 @@
 //! Accounts: made, changed, and their passwords.
 
-use palisade_store::Account;
+use palisade_store::{Account, RoleAssignment};
 
-use crate::{AccountName, Context, PasswordHash, People, PeopleError, Role, oidc::has_password};
+use crate::{AccountName, Context, PasswordHash, People, PeopleError, Role};
 
 /// What an account is to be.
 pub struct NewAccount {
@@ -60,13 +60,44 @@ impl People {
         found.ok_or_else(|| PeopleError::NoAccount(name.to_string()))
     }
 
-    /// Sets an account's roles; its sessions end.
+    /// Makes an account all of these roles and nothing else, everywhere and for good; its sessions end.
+    ///
+    /// # Errors
+    /// As [`People::set_assignments`].
+    pub async fn set_roles(&self, name: &AccountName, roles: &[Role]) -> Result<(), PeopleError> {
+        let plain = roles.iter().map(|role| RoleAssignment {
+            role: role.to_string(),
+            bounds: None,
+            until: None,
+        });
+        self.set_assignments(name, &plain.collect::<Vec<_>>()).await
+    }
+
+    /// Sets all that an account is; its sessions end. What is neither bound nor for a time is a plain role.
     ///
     /// # Errors
     /// When there is no such account, it is the last owner and would be none, or the database fails.
-    pub async fn set_roles(&self, name: &AccountName, roles: &[Role]) -> Result<(), PeopleError> {
+    pub async fn set_assignments(
+        &self,
+        name: &AccountName,
+        assignments: &[RoleAssignment],
+    ) -> Result<(), PeopleError> {
+        let is_plain = |one: &&RoleAssignment| one.bounds.is_none() && one.until.is_none();
+        let mut plain: Vec<String> = Vec::new();
+        for one in assignments.iter().filter(is_plain) {
+            plain.push(one.role.clone());
+        }
+        plain.sort_unstable();
+        plain.dedup();
+        let besides: Vec<_> = assignments
+            .iter()
+            .filter(|one| !is_plain(one))
+            .cloned()
+            .collect();
         let accounts = self.ground.store.accounts();
-        match accounts.set_roles(name.as_str(), &names(roles)).await? {
+        let done = accounts.set_roles(name.as_str(), &plain, &besides).await;
+        self.directory.changed();
+        match done? {
             true => Ok(()),
             false => Err(self.last_owner(name).await),
         }
@@ -106,7 +137,6 @@ impl People {
         password: String,
         must_change: bool,
     ) -> Result<(), PeopleError> {
-        has_password(account)?;
         let store = &self.ground.store;
         let history = self.policy.rules().history as u32;
         let mut previous = vec![account.password.clone()];

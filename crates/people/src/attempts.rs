@@ -76,14 +76,6 @@ impl Attempts {
         Ok(())
     }
 
-    /// Whether an account is held back, wherever attempts at it come from.
-    pub(crate) fn holds(&self, account: &str, now: Timestamp) -> bool {
-        let places = self.0.lock().unwrap_or_else(|broken| broken.into_inner());
-        let (key, ..) = account_key(account);
-        let place = places.get(&key);
-        place.is_some_and(|place| place.until_s > now.as_second())
-    }
-
     /// Takes an attempt back that brought the right password: the account's count begins anew, and the
     /// address has one less. Whoever has one account must not be let try others with it.
     pub(crate) fn succeeded<'a>(
@@ -110,16 +102,12 @@ impl Attempts {
 }
 
 fn keys(account: Option<&str>, source: Option<IpAddr>) -> Vec<(Key, u32, i64)> {
-    let address = source.map_or(Key::Others, |source| Key::Address(network(source)));
-    let address = (address, FREE_OF_ADDRESS, MAX_OF_ADDRESS);
-    let account = account.map(account_key);
-    account.into_iter().chain([address]).collect()
-}
-
-fn account_key(account: &str) -> (Key, u32, i64) {
     // A name that is none may be long.
-    let name = account.chars().take(64).collect();
-    (Key::Account(name), FREE_OF_ACCOUNT, MAX_OF_ACCOUNT)
+    let name = account.map(|account| Key::Account(account.chars().take(64).collect()));
+    let address = source.map_or(Key::Others, |source| Key::Address(network(source)));
+    let name = name.map(|name| (name, FREE_OF_ACCOUNT, MAX_OF_ACCOUNT));
+    let address = (address, FREE_OF_ADDRESS, MAX_OF_ADDRESS);
+    name.into_iter().chain([address]).collect()
 }
 
 /// Whoever has one IPv6 address has the other 2^64 of its network too.

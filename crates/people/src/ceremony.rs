@@ -24,8 +24,6 @@ pub(crate) enum Kind {
     EnrolPasskey,
     /// Somebody logs in with a passkey.
     Passkey,
-    /// Somebody logs in through a provider.
-    Oidc,
 }
 
 impl Kind {
@@ -33,22 +31,19 @@ impl Kind {
         match self {
             Self::EnrolPasskey => "enrol-passkey",
             Self::Passkey => "passkey",
-            Self::Oidc => "oidc",
         }
     }
 
     fn prefix(self) -> &'static str {
         match self {
             Self::EnrolPasskey | Self::Passkey => "pce_",
-            Self::Oidc => "pst_",
         }
     }
 
-    /// How long it may take: with a passkey as long as WebAuthn tells browsers to wait for people.
+    /// How long it may take: as long as WebAuthn tells browsers to wait for people.
     fn life(self) -> Duration {
         match self {
             Self::EnrolPasskey | Self::Passkey => Duration::from_secs(5 * 60),
-            Self::Oidc => Duration::from_secs(10 * 60),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    OidcConfigError, OidcProviders, Role, oidc,
+    Role,
     relying_party::{DEFAULT_PORT, OriginError, RelyingParty},
 };
 
@@ -18,15 +18,15 @@ pub struct AccountsConfig {
     /// Where browsers reach the console (`https://HOST` or `https://HOST:PORT`), at most 8; providers send people
     /// back to the first. Empty: `https://localhost` with the port of the door for people.
     pub origins: Vec<String>,
+    /// The acts that wait for a second person who may do them, where there are two people who may. What is
+    /// about accounts and teams waits only where it is about somebody, or a role, that may do one of these.
+    pub four_eyes: Vec<String>,
     /// What a password must be.
     pub passwords: PasswordRules,
     /// Passkeys.
     pub passkeys: PasskeyRules,
     /// How long who logged in stays so.
     pub sessions: SessionRules,
-    /// Providers of identities that people log in through (OpenID Connect), each `[accounts.oidc.<name>]`.
-    #[serde(skip_serializing_if = "OidcProviders::is_empty")]
-    pub oidc: OidcProviders,
 }
 
 /// How long who logged in stays so.
@@ -39,15 +39,36 @@ pub struct SessionRules {
     pub absolute_s: u64,
 }
 
+/// What cannot be undone, and what could make a second person of oneself.
+const FOUR_EYES: [&str; 17] = [
+    "ca.export_root",
+    "ca.detach_root",
+    "ca.import_root",
+    "ca.renew_issuer",
+    "policy.apply",
+    "policy.rollback",
+    "response.switch",
+    "audit.mitigate",
+    "account.create",
+    "account.change",
+    "account.set_roles",
+    "account.set_password",
+    "account.remove_second_factors",
+    "team.create",
+    "team.change",
+    "role.create",
+    "role.change",
+];
+
 impl Default for AccountsConfig {
     fn default() -> Self {
         Self {
             second_factor_roles: vec![Role::Owner],
+            four_eyes: FOUR_EYES.map(str::to_owned).to_vec(),
             origins: Vec::new(),
             passwords: PasswordRules::default(),
             passkeys: PasskeyRules::default(),
             sessions: SessionRules::default(),
-            oidc: OidcProviders::new(),
         }
     }
 }
@@ -137,9 +158,6 @@ pub enum AccountsConfigError {
     /// Browsers do not reach the console there, or passkeys could not be used there.
     #[error(transparent)]
     Origin(#[from] OriginError),
-    /// A provider of identities is not set up well.
-    #[error(transparent)]
-    Oidc(#[from] OidcConfigError),
 }
 
 impl AccountsConfig {
@@ -194,7 +212,6 @@ impl AccountsConfig {
                 });
             }
         }
-        oidc::check(&self.oidc)?;
         RelyingParty::new(self, DEFAULT_PORT)?;
         Ok(())
     }

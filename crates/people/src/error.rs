@@ -17,9 +17,6 @@ pub enum OpenError {
     /// The key that seals second factors cannot be had.
     #[error("the key that seals second factors cannot be had: {0}")]
     Keys(#[from] KeystoreError),
-    /// A provider of identities is not set up well.
-    #[error(transparent)]
-    Oidc(#[from] crate::OidcConfigError),
     /// There is no randomness, or the key is none.
     #[error("the key that seals second factors cannot be made or used")]
     Seal,
@@ -68,9 +65,6 @@ pub enum PeopleError {
         "the passkey was not made for this server and this account, or came too late: begin anew"
     )]
     Passkey,
-    /// The account logs in through a provider.
-    #[error("this account logs in through its provider of identities, and by nothing else")]
-    ThroughProvider,
     /// It is not known yet where browsers reach the console.
     #[error("the server is starting: try again")]
     NoOrigin,

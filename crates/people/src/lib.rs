@@ -1,7 +1,8 @@
 //! People: accounts, roles, passwords, second factors and log-in sessions. Nothing here speaks HTTP or prints
 //! a secret. A password is judged by one engine, [`PasswordPolicy`], whoever it is for: a person, a device,
 //! other software that asks; what it costs to judge and to hash is bounded by [`Workshop`]. Of a session only
-//! a hash is kept, and it is looked at anew for each request. Begin with [`People::open`].
+//! a hash is kept, and it is looked at anew for each request. What a role may do is a Cedar
+//! text (`roles`). Begin with [`People::open`].
 
 mod accounts;
 mod attempts;
@@ -10,13 +11,13 @@ mod config;
 mod error;
 mod log_in;
 mod name;
-mod oidc;
 mod passkey_log_in;
 mod passkeys;
 mod password;
 mod people;
 mod relying_party;
 mod role;
+mod roles;
 mod second_factor;
 mod secret;
 mod workshop;
@@ -26,10 +27,6 @@ pub use config::{AccountsConfig, AccountsConfigError, PasskeyRules, PasswordRule
 pub use error::{OpenError, PeopleError};
 pub use log_in::{LogIn, LogInError, MustFirst, Opened, Recognised, SESSION_PREFIX, Wanted};
 pub use name::{AccountName, NotAName};
-pub use oidc::{
-    CameBack, Fetch, FetchError, OidcConfig, OidcConfigError, OidcError, OidcProviders, SentOut,
-};
-pub use openidconnect::{HttpRequest, HttpResponse};
 pub use passkey_log_in::PasskeyLogInError;
 pub use passkeys::{Begun, Enrolled};
 pub use password::{
@@ -38,6 +35,10 @@ pub use password::{
 };
 pub use people::{People, PeopleGround, policy};
 pub use relying_party::OriginError;
-pub use role::Role;
+pub use role::{NotARole, Role, RoleName};
+pub use roles::{
+    ActionInfo, Catalogue, Circumstances, Directory, Held, Place, Reach, RoleBook, RoleProblem,
+    RoleText, RoleView, Roles, Standing, Via, WriteRoleError, WriteTeamError,
+};
 pub use second_factor::{Confirmed, Enrolment};
 pub use workshop::{Workshop, WorkshopError};

@@ -2,12 +2,12 @@
 //! an account that does not exist, one that is disabled, a password that is not right. That a second factor
 //! is wanted is said only to whoever showed the right password.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use palisade_core::{Timestamp, TokenId};
 use palisade_store::{Account, AccountSession};
 
-use crate::{AccountName, PasswordHash, People, PeopleError, Role, secret};
+use crate::{AccountName, PasswordHash, People, PeopleError, Role, Standing, secret};
 
 /// The prefix of a session's secret.
 pub const SESSION_PREFIX: &str = "pss_";
@@ -80,6 +80,8 @@ pub struct Recognised {
     pub expires_at: Timestamp,
     /// What must be done before anything else may be.
     pub first: Option<MustFirst>,
+    /// What the account may do now, once that is done.
+    pub standing: Arc<Standing>,
 }
 
 /// What somebody must do before they may do anything else.
@@ -92,22 +94,19 @@ pub enum MustFirst {
 }
 
 impl Recognised {
-    /// The account's roles.
+    /// The account's roles that count now.
     #[must_use]
     pub fn roles(&self) -> Vec<Role> {
-        let roles = self.account.roles.iter();
-        roles.filter_map(|name| Role::parse(name)).collect()
+        self.standing.roles()
     }
 
-    /// The names of the scopes that the session may use now.
+    /// The names of the scopes that the session may use now, at least on some devices.
     #[must_use]
     pub fn scopes(&self) -> Vec<String> {
-        if self.first.is_some() {
-            return Vec::new();
+        match self.first {
+            Some(_) => Vec::new(),
+            None => self.standing.scopes_somewhere(),
         }
-        let roles = self.roles();
-        let scopes = roles.iter().flat_map(|role| role.scopes());
-        scopes.map(|&scope| scope.to_owned()).collect()
     }
 }
 
@@ -125,14 +124,11 @@ impl People {
             Ok(name) => self.ground.store.accounts().find(name.as_str()).await?,
             Err(_) => None,
         };
-        // Whoever does not exist, or has no password, takes as long as whoever does.
-        let hash = found
-            .as_ref()
-            .filter(|account| !account.password.is_empty())
-            .map_or_else(
-                || self.decoy.clone(),
-                |account| PasswordHash::stored(account.password.clone()),
-            );
+        // Whoever does not exist takes as long as whoever does.
+        let hash = found.as_ref().map_or_else(
+            || self.decoy.clone(),
+            |account| PasswordHash::stored(account.password.clone()),
+        );
         let password = zeroize::Zeroizing::new(who.password);
         let work = move || hash.is_of(&password);
         let is_right = self.workshop.run(work).await.map_err(PeopleError::from)?;
@@ -157,14 +153,6 @@ impl People {
             .touch(&account.name, now)
             .await?;
         Ok(self.open_session(account, has_factor, who.source).await?)
-    }
-
-    /// Whether attempts at an account are held back, wherever they come from and whether or not there is one of
-    /// that name.
-    #[must_use]
-    pub fn is_held_back(&self, account: &AccountName) -> bool {
-        let now = self.ground.clock.now();
-        self.attempts.holds(account.as_str(), now)
     }
 
     /// Begins a session under a new secret, whoever had one before.
@@ -193,7 +181,7 @@ impl People {
             .account_sessions()
             .add(&session, KEPT)
             .await?;
-        let who = self.recognised(account, &session);
+        let who = self.recognised(account, &session).await?;
         Ok(Opened { secret, who })
     }
 
@@ -227,28 +215,40 @@ impl People {
         {
             tracing::warn!(%error, session = %session.id, "the use of a session could not be noted");
         }
-        Ok(Some(self.recognised(account, &session)))
+        Ok(Some(self.recognised(account, &session).await?))
     }
 
-    fn recognised(&self, account: Account, session: &AccountSession) -> Recognised {
-        let needs_factor = self.needs_factor(&account);
+    async fn recognised(
+        &self,
+        account: Account,
+        session: &AccountSession,
+    ) -> Result<Recognised, PeopleError> {
+        let now = self.ground.clock.now();
+        let standing = self.roles().await?.standing(&account, now);
+        let needs_factor = standing.held().any(|held| self.is_of_factor(&held.role));
         let first = match (account.must_change, session.second_factor) {
             (true, _) => Some(MustFirst::ChangePassword),
             (false, false) if needs_factor => Some(MustFirst::EnrolSecondFactor),
             (false, _) => None,
         };
-        Recognised {
+        Ok(Recognised {
             session: session.id,
             account,
             expires_at: session.expires_at,
             first,
-        }
+            standing: Arc::new(standing),
+        })
     }
 
-    /// Whether the roles of an account require a second factor.
-    pub(crate) fn needs_factor(&self, account: &Account) -> bool {
-        let mut roles = account.roles.iter().filter_map(|name| Role::parse(name));
-        roles.any(|role| role == Role::Owner || self.factor_roles.contains(&role))
+    /// Whether the roles of an account, those of its teams included, require a second factor.
+    pub(crate) async fn needs_factor(&self, account: &Account) -> Result<bool, PeopleError> {
+        let roles = self.roles().await?;
+        let held = roles.directory().held_by(account, self.ground.clock.now());
+        Ok(held.iter().any(|held| self.is_of_factor(&held.role)))
+    }
+
+    fn is_of_factor(&self, role: &Role) -> bool {
+        *role == Role::Owner || self.factor_roles.contains(role)
     }
 
     /// The sessions of an account that are valid now.

@@ -11,9 +11,7 @@ use webauthn_rs::prelude::{
     CreationChallengeResponse, Passkey, PasskeyRegistration, RegisterPublicKeyCredential, Uuid,
 };
 
-use crate::{
-    Opened, People, PeopleError, ceremony::Kind, oidc::has_password, second_factor, secret,
-};
+use crate::{Opened, People, PeopleError, ceremony::Kind, second_factor, secret};
 
 /// Whoever adds a way to log in has logged in so short a time ago.
 const FRESH: Duration = Duration::from_secs(60 * 60);
@@ -56,7 +54,6 @@ impl People {
         account: &Account,
         expires_at: Option<Timestamp>,
     ) -> Result<Begun, PeopleError> {
-        has_password(account)?;
         self.is_fresh(expires_at)?;
         let passkeys = self.ground.store.passkeys();
         let have = passkeys.of(&account.name).await?;
@@ -177,7 +174,7 @@ impl People {
         source: Option<IpAddr>,
     ) -> Result<Opened, PeopleError> {
         let passkeys = self.ground.store.passkeys();
-        let needs_factor = self.needs_factor(account);
+        let needs_factor = self.needs_factor(account).await?;
         if passkeys.remove(&account.name, id, needs_factor).await? {
             return self.open_anew(&account.name, source).await;
         }

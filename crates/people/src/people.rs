@@ -1,7 +1,6 @@
 //! People as the server knows them.
 
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -11,11 +10,11 @@ use palisade_keys::Keystore;
 use palisade_store::Store;
 
 use crate::{
-    AccountsConfig, Blocklist, BlocklistError, Fetch, OpenError, PasswordHash, PasswordPolicy,
-    PeopleError, Role, SessionRules, Workshop,
+    AccountsConfig, Blocklist, BlocklistError, OpenError, PasswordHash, PasswordPolicy,
+    PeopleError, Role, RoleBook, RoleText, SessionRules, Workshop,
     attempts::Attempts,
-    oidc::{self, Provider},
     relying_party::{OriginError, RelyingParty},
+    roles::{Newest, read_files},
     second_factor::Seal,
     secret,
 };
@@ -32,10 +31,11 @@ pub struct People {
     pub(crate) decoy: PasswordHash,
     pub(crate) seal: Seal,
     pub(crate) max_passkeys: u32,
-    pub(crate) providers: BTreeMap<String, Provider>,
-    pub(crate) fetch: OnceLock<Arc<dyn Fetch>>,
     config: AccountsConfig,
     relying_party: OnceLock<RelyingParty>,
+    pub(crate) directory: Newest,
+    pub(crate) role_files: Vec<RoleText>,
+    pub(crate) book: OnceLock<RoleBook>,
 }
 
 /// What [`People`] stands on.
@@ -52,8 +52,7 @@ impl People {
     /// Opens what the configuration names; its files are relative to `data`.
     ///
     /// # Errors
-    /// When the blocklist cannot be read, or the key that seals second factors cannot be had, or a file
-    /// of a provider of identities cannot be read.
+    /// When the blocklist cannot be read, or the key that seals second factors cannot be had.
     pub fn open(
         ground: PeopleGround,
         config: &AccountsConfig,
@@ -71,10 +70,11 @@ impl People {
             decoy: PasswordHash::of(&nobodys)?,
             seal,
             max_passkeys: u32::try_from(config.passkeys.max_per_account).unwrap_or(u32::MAX),
-            providers: oidc::open(&config.oidc, data)?,
-            fetch: OnceLock::new(),
             config: config.clone(),
             relying_party: OnceLock::new(),
+            directory: Newest::default(),
+            role_files: read_files(&data.join("roles")),
+            book: OnceLock::new(),
         }))
     }
 
@@ -98,6 +98,17 @@ impl People {
     #[must_use]
     pub fn policy(&self) -> &PasswordPolicy {
         &self.policy
+    }
+
+    /// The acts that wait for a second person, by name.
+    #[must_use]
+    pub fn four_eyes(&self) -> &[String] {
+        &self.config.four_eyes
+    }
+
+    /// Says that it was changed who is what: it counts from the next request on.
+    pub fn roles_changed(&self) {
+        self.directory.changed();
     }
 
     /// Where work on passwords is done.

@@ -1,11 +1,12 @@
-//! Roles: named sets of what a caller may do. The scopes are named as the REST door names them; a test there
-//! holds that each name is one.
+//! Roles by their names. What a role may do stands in its policies (see [`crate::RoleBook`]).
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What somebody is here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// What somebody is here: one of the roles that ship, or one that people wrote.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Role {
     /// May do everything. An owner must have a second factor.
     Owner,
@@ -19,10 +20,21 @@ pub enum Role {
     Auditor,
     /// Works on devices in the field.
     Technician,
+    /// Something that people wrote policies for.
+    Custom(RoleName),
 }
 
+/// The name of a role that people wrote.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleName(String);
+
+/// A text that is no name of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a role's name has 1 to 40 of the characters a-z, 0-9 and '-', and begins with a letter")]
+pub struct NotARole;
+
 impl Role {
-    /// All of them.
+    /// All that ship.
     pub const ALL: [Self; 6] = [
         Self::Owner,
         Self::SecurityAnalyst,
@@ -34,7 +46,7 @@ impl Role {
 
     /// Its name.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Owner => "owner",
             Self::SecurityAnalyst => "security-analyst",
@@ -42,70 +54,48 @@ impl Role {
             Self::ReleaseManager => "release-manager",
             Self::Auditor => "auditor",
             Self::Technician => "technician",
+            Self::Custom(name) => &name.0,
         }
     }
 
-    /// Reads the name.
+    /// Whether it ships.
+    #[must_use]
+    pub fn is_shipped(&self) -> bool {
+        !matches!(self, Self::Custom(_))
+    }
+
+    /// Reads a name; there need not be such a role.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text)
-    }
-
-    /// What it may do, by the names of scopes.
-    #[must_use]
-    pub fn scopes(self) -> &'static [&'static str] {
-        match self {
-            Self::Owner => &["*"],
-            Self::SecurityAnalyst => &[
-                "status:read",
-                "devices:read",
-                "devices:write",
-                "services:read",
-                "policy:read",
-                "events:read",
-                "ledger:read",
-                "ca:read",
-                "detect:read",
-                "detect:write",
-                "respond:read",
-                "respond:write",
-                "respond:approve",
-            ],
-            Self::Operator => &[
-                "status:read",
-                "devices:read",
-                "devices:write",
-                "tokens:read",
-                "tokens:write",
-                "services:read",
-                "services:write",
-                "policy:read",
-                "messages:write",
-                "events:read",
-                "ca:read",
-                "detect:read",
-                "respond:read",
-            ],
-            Self::ReleaseManager => &[
-                "status:read",
-                "devices:read",
-                "services:read",
-                "events:read",
-                "detect:read",
-            ],
-            Self::Auditor => &[
-                "status:read",
-                "devices:read",
-                "tokens:read",
-                "services:read",
-                "policy:read",
-                "events:read",
-                "ledger:read",
-                "ca:read",
-                "detect:read",
-                "respond:read",
-            ],
-            Self::Technician => &["status:read", "devices:read", "devices:write"],
+        if let Some(shipped) = Self::ALL.into_iter().find(|role| role.as_str() == text) {
+            return Some(shipped);
         }
+        let is_of = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-';
+        let begins = text
+            .bytes()
+            .next()
+            .is_some_and(|one| one.is_ascii_lowercase());
+        let is_name = begins && text.len() <= 40 && text.bytes().all(is_of);
+        is_name.then(|| Self::Custom(RoleName(text.to_owned())))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> Self {
+        role.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = NotARole;
+
+    fn try_from(text: String) -> Result<Self, NotARole> {
+        Self::parse(&text).ok_or(NotARole)
     }
 }

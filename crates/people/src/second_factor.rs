@@ -9,7 +9,7 @@ use palisade_store::Account;
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
-use crate::{OpenError, Opened, People, PeopleError, log_in::Wanted, oidc::has_password, secret};
+use crate::{OpenError, Opened, People, PeopleError, log_in::Wanted, secret};
 
 const TOTP: &str = "totp";
 /// The name of the key, in the keystore, that seals second factors.
@@ -82,7 +82,6 @@ impl People {
     /// # Errors
     /// When the account has a confirmed one, or the database fails.
     pub async fn enrol_totp(&self, account: &Account) -> Result<Enrolment, PeopleError> {
-        has_password(account)?;
         let bytes = Zeroizing::new(secret::bytes::<SECRET>()?);
         let sealed = self.seal.seal(&account.name, bytes.as_slice())?;
         let (factors, now) = (self.ground.store.second_factors(), self.ground.clock.now());

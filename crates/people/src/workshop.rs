@@ -1,13 +1,7 @@
 //! Where passwords are judged and hashed: off the threads that serve requests, a few at a time, so that no
 //! flood of log-ins can take all memory or all processors.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
@@ -34,8 +28,6 @@ pub struct Workshop {
     places: Arc<Semaphore>,
     /// Who works.
     benches: Arc<Semaphore>,
-    /// Works that began.
-    works: Arc<AtomicU64>,
 }
 
 impl Default for Workshop {
@@ -52,14 +44,7 @@ impl Workshop {
         Self {
             places: Arc::new(Semaphore::new(MAX_WAITING)),
             benches: Arc::new(Semaphore::new(benches)),
-            works: Arc::default(),
         }
-    }
-
-    /// How many works began since it was opened.
-    #[must_use]
-    pub fn works(&self) -> u64 {
-        self.works.load(Ordering::Relaxed)
     }
 
     /// Does a work when there is room for it.
@@ -75,7 +60,6 @@ impl Workshop {
         let bench = tokio::time::timeout(MAX_WAIT, self.benches.clone().acquire_owned());
         let bench = bench.await.map_err(|_| WorkshopError::Busy)?;
         let bench = bench.map_err(|_| WorkshopError::Broken)?;
-        self.works.fetch_add(1, Ordering::Relaxed);
         // Both are held by the work itself: whoever stops waiting for it does not make it stop.
         let task = tokio::task::spawn_blocking(move || {
             let done = work();
@@ -88,7 +72,7 @@ impl Workshop {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 

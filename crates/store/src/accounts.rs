@@ -4,7 +4,7 @@
 use palisade_core::Timestamp;
 use sqlx::{AnyConnection, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{RoleAssignment, Store, StoreError, row};
 
 /// An account of a person.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,8 +64,22 @@ impl Accounts<'_> {
     /// # Errors
     /// When there is one of that name, or the database fails.
     pub async fn add(&self, account: &Account) -> Result<(), StoreError> {
-        let mut connection = self.store.writer().acquire().await?;
-        insert(&mut connection, account).await
+        sqlx::query("INSERT INTO accounts VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+            .bind(account.name.as_str())
+            .bind(row::to_json(&account.roles, "roles")?)
+            .bind(account.password.as_str())
+            .bind(i64::from(account.must_change))
+            .bind(i64::from(account.disabled))
+            .bind(account.generation as i64)
+            .bind(row::nanos(account.created_at))
+            .bind(row::nanos(account.password_changed_at))
+            .bind(account.last_login_at.map(row::nanos))
+            .execute(self.store.writer())
+            .await
+            .map_err(|error| {
+                StoreError::on_insert(error, || format!("account {}", account.name))
+            })?;
+        Ok(())
     }
 
     /// Finds an account.
@@ -105,23 +119,41 @@ impl Accounts<'_> {
         Ok(found.is_some())
     }
 
-    /// Sets an account's roles and ends its sessions; `false` where there is no such account, or it is the
-    /// last owner and would be none.
+    /// Sets all that an account is, its plain roles and what it is besides within bounds or for a time, and
+    /// ends its sessions; `false` where there is no such account, or it is the last owner and would be none.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_roles(&self, name: &str, roles: &[String]) -> Result<bool, StoreError> {
+    pub async fn set_roles(
+        &self,
+        name: &str,
+        roles: &[String],
+        besides: &[RoleAssignment],
+    ) -> Result<bool, StoreError> {
         let sql = format!(
             "UPDATE accounts SET roles = $3, generation = generation + 1 WHERE name = $1 \
              AND ($3 LIKE $2 OR disabled = 1 OR roles NOT LIKE $2 OR {ANOTHER_OWNER})"
         );
+        let mut transaction = self.store.writer().begin().await?;
         let done = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(name)
             .bind(OWNER)
             .bind(row::to_json(&roles, "roles")?)
-            .execute(self.store.writer())
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO account_assignments VALUES ($1, $2) \
+             ON CONFLICT (account) DO UPDATE SET assignments = excluded.assignments",
+        )
+        .bind(name)
+        .bind(row::to_json(&besides, "assignments")?)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Disables or enables an account and ends its sessions; `false` where there is no such account, or it
@@ -221,27 +253,6 @@ impl Accounts<'_> {
             .await?;
         Ok(done.rows_affected() == 1)
     }
-}
-
-/// Writes a new account down.
-pub(crate) async fn insert(
-    connection: &mut AnyConnection,
-    account: &Account,
-) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO accounts VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-        .bind(account.name.as_str())
-        .bind(row::to_json(&account.roles, "roles")?)
-        .bind(account.password.as_str())
-        .bind(i64::from(account.must_change))
-        .bind(i64::from(account.disabled))
-        .bind(account.generation as i64)
-        .bind(row::nanos(account.created_at))
-        .bind(row::nanos(account.password_changed_at))
-        .bind(account.last_login_at.map(row::nanos))
-        .execute(connection)
-        .await
-        .map_err(|error| StoreError::on_insert(error, || format!("account {}", account.name)))?;
-    Ok(())
 }
 
 async fn retire(

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sqlx::{Any, AnyPool, QueryBuilder, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    Bounds, Store, StoreError,
     device_row::{COLUMNS, DeviceRow},
     device_search::IdPart,
     row,
@@ -32,6 +32,8 @@ pub struct DeviceFilter {
     pub labels: Labels,
     /// With this in its id, in either case.
     pub search: Option<String>,
+    /// Within any of these bounds; none stands for everywhere, no bounds at all for nowhere.
+    pub within: Option<Vec<Bounds>>,
 }
 
 /// Which part of a list to read.
@@ -195,6 +197,9 @@ impl Devices<'_> {
                 Some(part) => part.narrow(&mut query),
                 None => return Ok(Page::cut(Vec::new(), page.size(), |_| String::new())),
             }
+        }
+        if let Some(bounds) = &filter.within {
+            push_within(&mut query, bounds)?;
         }
         query.push(" ORDER BY id LIMIT ").push_bind(page.size() + 1);
         let rows = query.build().fetch_all(self.readers()).await?;
@@ -380,6 +385,32 @@ fn lifecycle(found: &AnyRow) -> Result<Lifecycle, StoreError> {
     row::parse(found, "lifecycle", |text| {
         Lifecycle::parse(text).ok_or("no such lifecycle")
     })
+}
+
+/// What is within any of some bounds.
+fn push_within(query: &mut QueryBuilder<Any>, all: &[Bounds]) -> Result<(), StoreError> {
+    query.push(" AND (1 = 0");
+    for bounds in all {
+        query.push(" OR (1 = 1");
+        if let Some(segment) = &bounds.segment {
+            query
+                .push(" AND segment = ")
+                .push_bind(segment.as_str().to_owned());
+        }
+        if let Some(product) = &bounds.product {
+            query
+                .push(" AND product = ")
+                .push_bind(product.as_str().to_owned());
+        }
+        if let Some(label) = &bounds.label {
+            let pair = row::json_member(&label.key, &label.value)?;
+            query.push(" AND replace(labels, ").push_bind(pair);
+            query.push(", '') <> labels");
+        }
+        query.push(")");
+    }
+    query.push(")");
+    Ok(())
 }
 
 fn read_device(found: &AnyRow) -> Result<Device, StoreError> {

@@ -47,7 +47,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn corrupt(what: &'static str, why: impl ToString) -> Self {
+    /// What was read is not what was written there.
+    #[must_use]
+    pub fn corrupt(what: &'static str, why: impl ToString) -> Self {
         Self::Corrupt {
             what,
             why: why.to_string(),

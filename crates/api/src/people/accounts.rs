@@ -10,8 +10,9 @@ use utoipa_axum::routes;
 
 use super::{
     PeopleState,
-    access::{Scope, Scopes},
+    access::Scope,
     acts::Done,
+    assignments::{Assignment, all_of, covers, in_words, known_role},
     auth::Caller,
     extract::{JsonBody, NoParameters, Path, Query},
     page::{Page, PageQuery},
@@ -25,7 +26,7 @@ use crate::problem::{Problem, ProblemItem, ProblemKind};
 pub(super) fn routes() -> Routes {
     let admin = Scope::Admin;
     Routes::default()
-        .read(admin, routes!(list_accounts))
+        .read(admin, "account.list", routes!(list_accounts))
         .write(admin, "account.create", routes!(create_account))
         .write(admin, "account.change", routes!(change_account))
         .write(admin, "account.set_password", routes!(set_account_password))
@@ -34,27 +35,12 @@ pub(super) fn routes() -> Routes {
             "account.remove_second_factors",
             routes!(remove_second_factors),
         )
-        .read(admin, routes!(list_account_sessions))
+        .read(
+            admin,
+            "account.list_sessions",
+            routes!(list_account_sessions),
+        )
         .write(admin, "account.end_session", routes!(end_account_session))
-}
-
-/// A role.
-#[derive(ToSchema)]
-#[schema(as = Role, rename_all = "kebab-case")]
-#[expect(dead_code, reason = "stands in the document for people's type")]
-pub(crate) enum RoleDoc {
-    /// May do everything. An owner must have a second factor.
-    Owner,
-    /// Works on findings and cases, contains devices.
-    SecurityAnalyst,
-    /// Runs the fleet: devices, tokens, services, messages.
-    Operator,
-    /// Sees the fleet to bring releases out to it.
-    ReleaseManager,
-    /// Reads everything, changes nothing.
-    Auditor,
-    /// Works on devices in the field.
-    Technician,
 }
 
 /// The name of an account, as it stands in bodies and paths.
@@ -70,7 +56,7 @@ impl TryFrom<String> for NameOf {
     }
 }
 
-/// Some roles, no more than there are.
+/// Some roles.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Vec<Role>")]
 pub(crate) struct Roles(Vec<Role>);
@@ -79,9 +65,9 @@ impl TryFrom<Vec<Role>> for Roles {
     type Error = &'static str;
 
     fn try_from(roles: Vec<Role>) -> Result<Self, Self::Error> {
-        match roles.len() <= Role::ALL.len() {
+        match roles.len() <= 16 {
             true => Ok(Self(roles)),
-            false => Err("there are only 6 roles"),
+            false => Err("at most 16 roles are given at once"),
         }
     }
 }
@@ -96,9 +82,13 @@ pub(crate) struct AccountView {
     /// Its name; acts are recorded under it.
     #[schema(value_type = schema::AccountName)]
     name: String,
-    /// Its roles.
-    #[schema(value_type = Vec<RoleDoc>)]
+    /// Its roles, on all devices and for good.
+    #[schema(value_type = Vec<schema::RoleName>)]
     roles: Vec<String>,
+    /// What it is besides, on some devices or for a time.
+    assignments: Vec<Assignment>,
+    /// The teams that it is in.
+    teams: Vec<String>,
     /// Whether it is disabled.
     disabled: bool,
     /// Whether its person must change the password before anything else.
@@ -114,11 +104,26 @@ pub(crate) struct AccountView {
     last_login_at: Option<Timestamp>,
 }
 
+impl AccountView {
+    /// An account, with what it is besides its plain roles.
+    pub(super) fn of(account: Account, roles: &palisade_people::Roles) -> Self {
+        let besides = roles.directory().assigned(&account.name);
+        let teams = roles.directory().teams_of(&account.name);
+        Self {
+            assignments: besides.into_iter().map(Assignment::from).collect(),
+            teams,
+            ..Self::from(account)
+        }
+    }
+}
+
 impl From<Account> for AccountView {
     fn from(account: Account) -> Self {
         Self {
             name: account.name,
             roles: account.roles,
+            assignments: Vec::new(),
+            teams: Vec::new(),
             disabled: account.disabled,
             must_change_password: account.must_change,
             created_at: account.created_at,
@@ -182,8 +187,7 @@ impl From<PeopleError> for Problem {
             | PeopleError::Changed
             | PeopleError::HasFactor
             | PeopleError::TooManyPasskeys
-            | PeopleError::LastFactor
-            | PeopleError::ThroughProvider => Self::conflict(error),
+            | PeopleError::LastFactor => Self::conflict(error),
             PeopleError::NoPasskey => Self::new(ProblemKind::NotFound, error),
             PeopleError::Stale => Self::new(ProblemKind::Forbidden, error),
             PeopleError::Passkey => Self::invalid(error),
@@ -208,7 +212,7 @@ pub(crate) struct AccountRequest {
     #[schema(value_type = schema::AccountName)]
     name: NameOf,
     /// Its roles: no more than the caller may do.
-    #[schema(value_type = Vec<RoleDoc>, max_items = 6)]
+    #[schema(value_type = Vec<schema::RoleName>, max_items = 16)]
     roles: Roles,
     /// Its first password; its person must change it.
     password: Password,
@@ -221,7 +225,7 @@ pub(crate) struct AccountRequest {
 pub(crate) struct AccountChange {
     /// Its roles.
     #[serde(default, deserialize_with = "super::tokens::present")]
-    #[schema(value_type = Vec<RoleDoc>, required = false, nullable = false, max_items = 6)]
+    #[schema(value_type = Vec<schema::RoleName>, required = false, nullable = false, max_items = 16)]
     roles: Option<Roles>,
     /// Whether it is disabled.
     #[serde(default, deserialize_with = "super::tokens::present")]
@@ -237,30 +241,19 @@ pub(crate) struct PasswordRequest {
     password: Password,
 }
 
-/// Refuses to let a caller work on an account that may do more than the caller, or make it so.
-fn covers(caller: &Caller, roles: impl IntoIterator<Item = Role>) -> Result<(), Problem> {
-    let scopes = roles.into_iter().flat_map(|role| role.scopes().iter());
-    let names: Vec<String> = scopes.map(|&name| name.to_owned()).collect();
-    match caller.scopes.cover(&Scopes::of(&names)) {
-        true => Ok(()),
-        false => Err(Problem::new(
-            ProblemKind::Forbidden,
-            "nobody works on an account that may do more than they may",
-        )),
-    }
-}
-
 /// The account of that name, if the caller may work on it.
-async fn target(
+pub(super) async fn target(
     state: &PeopleState,
     caller: &Caller,
     name: &AccountName,
 ) -> Result<Account, Problem> {
-    let account = state.parts().people.account(name).await?;
-    covers(
-        caller,
-        account.roles.iter().filter_map(|name| Role::parse(name)),
-    )?;
+    let people = &state.parts().people;
+    let account = people.account(name).await?;
+    let roles = people.roles().await?;
+    let held = roles
+        .directory()
+        .held_by(&account, state.parts().clock.now());
+    covers(&roles, caller, held.into_iter().map(|held| held.role))?;
     Ok(account)
 }
 
@@ -277,7 +270,10 @@ async fn list_accounts(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<AccountView>>, Problem> {
     let accounts = state.store().accounts().list().await?;
-    let views = accounts.into_iter().map(AccountView::from);
+    let roles = state.parts().people.roles().await?;
+    let views = accounts
+        .into_iter()
+        .map(|account| AccountView::of(account, &roles));
     Ok(Json(Page::cut(views, &query, |account| {
         account.name.clone()
     })))
@@ -297,7 +293,11 @@ async fn create_account(
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(request): JsonBody<AccountRequest>,
 ) -> Result<Done<AccountView>, Problem> {
-    covers(&caller, request.roles.0.iter().copied())?;
+    let roles = state.parts().people.roles().await?;
+    for role in &request.roles.0 {
+        known_role(&roles, role)?;
+    }
+    covers(&roles, &caller, request.roles.0.iter().cloned())?;
     let new = NewAccount {
         name: request.name.0,
         roles: request.roles.0,
@@ -309,7 +309,7 @@ async fn create_account(
     Ok(Done::created(target, account.into()))
 }
 
-/// Changes an account's roles, disables it, or enables it again. Its sessions end.
+/// Changes an account's roles (all that it is, bounds and times included), disables it, or enables it again. Its sessions end.
 #[utoipa::path(
     patch,
     path = "/api/v1/accounts/{name}",
@@ -327,17 +327,23 @@ async fn change_account(
 ) -> Result<Done<AccountView>, Problem> {
     let people = &state.parts().people;
     target(&state, &caller, &name).await?;
-    if let Some(Roles(roles)) = &change.roles {
-        covers(&caller, roles.iter().copied())?;
-        people.set_roles(&name, roles).await?;
+    if let Some(Roles(given)) = &change.roles {
+        let roles = people.roles().await?;
+        for role in given {
+            known_role(&roles, role)?;
+        }
+        covers(&roles, &caller, given.iter().cloned())?;
+        people.set_roles(&name, given).await?;
     }
     if let Some(disabled) = change.disabled {
         people.set_disabled(&name, disabled).await?;
     }
     let account = people.account(&name).await?;
     let is_disabled = if account.disabled { " (disabled)" } else { "" };
-    let target = format!("{name}{is_disabled}: {}", account.roles.join(" "));
-    Ok(Done::changed(target, account.into()))
+    let roles = people.roles().await?;
+    let words = in_words(&all_of(&account, &roles));
+    let target = format!("{name}{is_disabled}: {words}");
+    Ok(Done::changed(target, AccountView::of(account, &roles)))
 }
 
 /// Sets an account's password, for who lost theirs. Its sessions end, and its person must change it.

@@ -27,8 +27,8 @@ use crate::problem::Problem;
 pub(super) fn routes() -> Routes {
     let (write, approve) = (Scope::RespondWrite, Scope::RespondApprove);
     Routes::default()
-        .read(Scope::RespondRead, routes!(list_actions))
-        .read(Scope::RespondRead, routes!(get_action))
+        .read(Scope::RespondRead, "action.list", routes!(list_actions))
+        .read(Scope::RespondRead, "action.read", routes!(get_action))
         .write(write, "action.order", routes!(order_action))
         .write(approve, "action.approve", routes!(approve_action))
         .write(approve, "action.reject", routes!(reject_action))

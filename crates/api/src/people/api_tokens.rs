@@ -14,6 +14,7 @@ use super::{
     PeopleState,
     access::{EVERYTHING, Scope, Scopes},
     acts::Done,
+    approvals::note_maker,
     auth::{Caller, TOKEN_PREFIX},
     extract::{JsonBody, NoParameters, Path, Query},
     page::{Page, PageQuery},
@@ -27,7 +28,7 @@ use crate::problem::{Problem, ProblemKind};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::Admin, routes!(list_api_tokens))
+        .read(Scope::Admin, "api_token.list", routes!(list_api_tokens))
         .write(Scope::Admin, "api_token.create", routes!(create_api_token))
         .write(Scope::Admin, "api_token.revoke", routes!(revoke_api_token))
 }
@@ -218,6 +219,8 @@ async fn create_api_token(
         last_used_at: None,
         created_at: now,
     };
+    // Before there is the token: who has it must not be a second person to its maker.
+    note_maker(&state, &caller, token.id).await?;
     tokens.add_api(&token).await?;
     let target = format!("{} ({}): {}", token.id, token.name, token.scopes.join(" "));
     Ok(Done::created(target, ApiTokenMade::new(token, secret)))

@@ -29,11 +29,19 @@ const MOST_CHECKS: usize = 64;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DetectRead, routes!(list_audits))
+        .read(Scope::DetectRead, "audit.list", routes!(list_audits))
         .write(Scope::DetectWrite, "audit.run", routes!(run_audit))
-        .read(Scope::DetectRead, routes!(list_audit_runs))
-        .read(Scope::DetectRead, routes!(get_audit_run))
-        .read(Scope::DetectRead, routes!(list_audit_resources))
+        .read(
+            Scope::DetectRead,
+            "audit.list_runs",
+            routes!(list_audit_runs),
+        )
+        .read(Scope::DetectRead, "audit.read_run", routes!(get_audit_run))
+        .read(
+            Scope::DetectRead,
+            "audit.list_resources",
+            routes!(list_audit_resources),
+        )
 }
 
 /// The name of a check, in the document.

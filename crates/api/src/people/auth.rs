@@ -9,10 +9,15 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use palisade_core::{Actor, Clock, ServiceId, Timestamp, TokenId};
-use palisade_people::{MustFirst, People, Role};
+use palisade_people::{Catalogue, MustFirst, People, Reach, Standing};
 use palisade_store::Store;
 
-use super::{access::Scopes, cookie, failures::Failures, secret};
+use super::{
+    access::{Scope, Scopes},
+    cookie,
+    failures::Failures,
+    secret,
+};
 use crate::problem::{Problem, ProblemKind};
 
 /// The prefix of an API token's secret.
@@ -42,6 +47,24 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the caller may do an action everywhere.
+    #[must_use]
+    pub fn may_everywhere(&self, action: &str, catalogue: &Catalogue) -> bool {
+        let Some(index) = catalogue.index_of(action) else {
+            return false;
+        };
+        match &self.person {
+            Some(person) => {
+                person.first.is_none() && person.standing.reach(index) == Reach::Everywhere
+            }
+            None => {
+                let action = catalogue.actions().get(index);
+                let scope = action.and_then(|action| Scope::parse(action.scope));
+                scope.is_some_and(|scope| self.scopes.allow(scope))
+            }
+        }
+    }
+
     /// As the ledger names the caller.
     #[must_use]
     pub fn actor(&self) -> Actor {
@@ -55,8 +78,8 @@ impl Caller {
 /// Somebody who logged in.
 #[derive(Debug, Clone)]
 pub struct Person {
-    /// The roles of their account.
-    pub roles: Vec<Role>,
+    /// What their roles allow.
+    pub standing: Arc<Standing>,
     /// What they must do before they may do anything else.
     pub first: Option<MustFirst>,
 }
@@ -253,12 +276,16 @@ impl Authenticator for Callers {
         };
         Ok(Caller {
             token: who.session,
-            scopes: Scopes::of(&who.scopes()),
+            // What is handed on is what may be done everywhere.
+            scopes: match who.first {
+                Some(_) => Scopes::default(),
+                None => Scopes::of(&who.standing.scopes()),
+            },
             service: None,
             expires_at: Some(who.expires_at),
             seal: ReplaySecret::of(secret),
             person: Some(Person {
-                roles: who.roles(),
+                standing: who.standing,
                 first: who.first,
             }),
             name: who.account.name,

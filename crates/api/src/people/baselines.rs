@@ -24,20 +24,32 @@ use views::{DeviceView, FleetView, MetricSettingsView, ProductView, ThresholdVie
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DetectRead, routes!(list_baselines))
-        .read(Scope::DetectRead, routes!(get_fleet_baseline))
+        .read(Scope::DetectRead, "baseline.list", routes!(list_baselines))
+        .read(
+            Scope::DetectRead,
+            "baseline.read_fleet",
+            routes!(get_fleet_baseline),
+        )
         .write(
             Scope::DetectWrite,
             "baseline.learn",
             routes!(put_fleet_baseline),
         )
-        .read(Scope::DetectRead, routes!(get_product_baseline))
+        .read(
+            Scope::DetectRead,
+            "baseline.read_product",
+            routes!(get_product_baseline),
+        )
         .write(
             Scope::DetectWrite,
             "baseline.set",
             routes!(put_product_baseline),
         )
-        .read(Scope::DetectRead, routes!(get_device_baseline))
+        .read(
+            Scope::DetectRead,
+            "baseline.read_device",
+            routes!(get_device_baseline),
+        )
 }
 
 /// How baselines of the whole fleet are to work.

@@ -27,8 +27,8 @@ use crate::problem::Problem;
 pub(super) fn routes() -> Routes {
     let scope = Scope::CaWrite;
     Routes::default()
-        .read(Scope::CaRead, routes!(get_ca))
-        .read(Scope::CaRead, routes!(list_makers))
+        .read(Scope::CaRead, "ca.read", routes!(get_ca))
+        .read(Scope::CaRead, "ca.list_makers", routes!(list_makers))
         .write(scope, "ca.trust_maker", routes!(put_maker))
         .write(scope, "ca.remove_maker", routes!(remove_maker))
         .write(scope, "ca.renew_issuer", routes!(renew_issuer))

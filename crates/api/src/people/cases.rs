@@ -28,8 +28,8 @@ const JUDGED: u32 = 500;
 pub(super) fn routes() -> Routes {
     let scope = Scope::RespondWrite;
     Routes::default()
-        .read(Scope::RespondRead, routes!(list_cases))
-        .read(Scope::RespondRead, routes!(get_case))
+        .read(Scope::RespondRead, "case.list", routes!(list_cases))
+        .read(Scope::RespondRead, "case.read", routes!(get_case))
         .write(scope, "case.assign", routes!(assign_case))
         .write(scope, "case.note", routes!(note_case))
         .write(scope, "case.state", routes!(set_case_state))

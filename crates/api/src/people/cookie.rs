@@ -9,35 +9,22 @@ use axum::{
 use crate::problem::{Problem, ProblemKind};
 
 /// A browser takes this name over TLS only, for the whole of this host and for no other.
-pub(super) const NAME: &str = "__Host-palisade";
+const NAME: &str = "__Host-palisade";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 /// No page of another origin can send it without being allowed to, and none is.
 pub(super) const HEADER: &str = "palisade-request";
 /// Cookies that are looked at.
 const MAX_COOKIES: usize = 64;
 
-/// What binds a log-in through a provider to its browser. It is sent when the provider sends the browser back.
-const OIDC: &str = "__Host-palisade-oidc";
-const OIDC_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600";
-
 /// The secret that a request carries in the cookie, if it does.
 pub(super) fn secret_of(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
-    value_of(headers, NAME)
-}
-
-/// What binds a log-in through a provider to this browser, if the request carries it.
-pub(super) fn oidc_of(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
-    value_of(headers, OIDC)
-}
-
-fn value_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Result<Option<&'a str>, &'static str> {
     let mut found = None;
     let lines = headers.get_all(header::COOKIE).iter();
     let texts = lines.filter_map(|line| line.to_str().ok());
     let cookies = texts.flat_map(|text| text.split(';')).take(MAX_COOKIES);
     for (name, secret) in cookies.filter_map(|cookie| cookie.trim().split_once('=')) {
         // Two could be one that somebody planted beside ours.
-        if name == wanted && found.replace(secret).is_some() {
+        if name == NAME && found.replace(secret).is_some() {
             return Err("several sessions");
         }
     }
@@ -48,19 +35,6 @@ fn value_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Result<Option<&'a str>,
 pub(super) fn of(secret: &str) -> Result<HeaderValue, Problem> {
     let text = format!("{NAME}={secret}; {ATTRIBUTES}");
     HeaderValue::from_str(&text).map_err(|error| Problem::internal(&error))
-}
-
-/// Binds a log-in through a provider to this browser.
-pub(super) fn oidc(secret: &str) -> Result<HeaderValue, Problem> {
-    let text = format!("{OIDC}={secret}; {OIDC_ATTRIBUTES}");
-    HeaderValue::from_str(&text).map_err(|error| Problem::internal(&error))
-}
-
-/// Takes that away.
-pub(super) fn oidc_gone() -> HeaderValue {
-    HeaderValue::from_static(
-        "__Host-palisade-oidc=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0",
-    )
 }
 
 /// Takes the cookie away.

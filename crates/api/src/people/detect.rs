@@ -14,7 +14,7 @@ use super::{
 };
 
 pub(super) fn routes() -> Routes {
-    Routes::default().read(Scope::DetectRead, routes!(get_detection))
+    Routes::default().read(Scope::DetectRead, "detection.read", routes!(get_detection))
 }
 
 /// How detection is doing; numbers count from when the server started.

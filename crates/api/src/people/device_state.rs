@@ -18,8 +18,16 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DevicesRead, routes!(list_device_certificates))
-        .read(Scope::DevicesRead, routes!(list_device_sessions))
+        .read(
+            Scope::DevicesRead,
+            "device.list_certificates",
+            routes!(list_device_certificates),
+        )
+        .read(
+            Scope::DevicesRead,
+            "device.list_sessions",
+            routes!(list_device_sessions),
+        )
 }
 
 /// Lists the certificates of a device, newest first, at most a hundred.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use palisade_core::{
     Device, DeviceId, Door, Event, EventKind, Labels, Lifecycle, Posture, Product, ProductId,
     SegmentId, TrustScore,
@@ -16,10 +16,12 @@ use super::{
     PeopleState,
     access::Scope,
     acts::Done,
+    auth::Caller,
     extract::{JsonBody, NoParameters, Path, Query},
     page::{Cursor, Limit, Page},
     routes::Routes,
     schema,
+    target::{Within, stays_within},
     text::{Line, Reason},
     views::{DeviceView, LifecycleDoc},
     whole::Whole,
@@ -28,13 +30,13 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DevicesRead, routes!(list_devices))
+        .read(Scope::DevicesRead, "device.list", routes!(list_devices))
         .write(
             Scope::DevicesWrite,
             "device.register",
             routes!(register_device),
         )
-        .read(Scope::DevicesRead, routes!(get_device))
+        .read(Scope::DevicesRead, "device.read", routes!(get_device))
         .write(Scope::DevicesWrite, "device.change", routes!(change_device))
 }
 
@@ -106,6 +108,7 @@ fn label_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::E
 )]
 async fn list_devices(
     State(state): State<PeopleState>,
+    Extension(Within(within)): Extension<Within>,
     Query(query): Query<DeviceQuery>,
 ) -> Result<Json<Page<DeviceView>>, Problem> {
     let filter = DeviceFilter {
@@ -115,6 +118,7 @@ async fn list_devices(
         trust_below: query.trust_below,
         labels: query.label,
         search: query.search.map(|search| search.to_string()),
+        within,
     };
     let page = PageRequest {
         after: query.after.map(|after| after.key().to_owned()),
@@ -251,11 +255,19 @@ pub(crate) struct DeviceChange {
 )]
 async fn change_device(
     State(state): State<PeopleState>,
+    caller: Caller,
     Path(id): Path<DeviceId>,
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(change): JsonBody<DeviceChange>,
 ) -> Result<Done<DeviceView>, Problem> {
-    known_device(&state, &id).await?;
+    let mut device = known_device(&state, &id).await?;
+    if let Some(segment) = &change.segment {
+        device.posture.segment = segment.clone();
+    }
+    if let Some(labels) = &change.labels {
+        device.labels = labels.clone();
+    }
+    stays_within(&caller, "device.change", &device)?;
     let pdp = &state.parts().pdp;
     if let Some(segment) = change.segment {
         let devices = state.store().devices();

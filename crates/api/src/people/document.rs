@@ -5,20 +5,18 @@ use utoipa::openapi::{
     Components, Content, Info, License, OpenApi, Paths, Ref, RefOr, Required, Response,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
     schema::{ObjectBuilder, Schema, SchemaType, Type},
-    security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     tag::Tag,
 };
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{
     access::Access,
-    cookie,
     routes::{Effect, Rule},
 };
 use crate::problem::{MEDIA_TYPE, ProblemBody, ProblemItem, ProblemKind};
 
 const BEARER: &str = "bearer";
-const SESSION: &str = "session";
 const TAGS: [(&str, &str); 15] = [
     ("server", "The server itself: set-up, status, who you are."),
     ("people", "People: accounts, log-in sessions, passwords."),
@@ -91,13 +89,6 @@ pub(crate) fn finish(document: &mut OpenApi) {
             .to_owned(),
     );
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
-    let session = ApiKeyValue::with_description(
-        cookie::NAME,
-        "The session of whoever logged in (`POST /api/v1/session` and its kin). With what is no GET or HEAD \
-         comes `Palisade-Request: 1`.",
-    );
-    let session = SecurityScheme::ApiKey(ApiKey::Cookie(session));
-    components.add_security_scheme(SESSION, session);
     let schemas = &mut components.schemas;
     schemas.insert(ProblemBody::name().into(), ProblemBody::schema());
     schemas.insert(ProblemItem::name().into(), ProblemItem::schema());
@@ -131,8 +122,10 @@ pub(crate) fn describe(paths: &mut Paths, rule: Rule) {
                 }
             }
             let mut kinds = errors(operation, rule, has_path_parameters);
-            if let Effect::Writes { act, .. } = rule.effect {
-                repeatable(operation, act);
+            let extensions = operation.extensions.get_or_insert_default();
+            extensions.insert("x-palisade-action".to_owned(), rule.action.into());
+            if let Effect::Writes { .. } = rule.effect {
+                repeatable(operation, rule.action);
                 kinds.push(ProblemKind::Conflict);
             }
             for kind in kinds {
@@ -143,6 +136,17 @@ pub(crate) fn describe(paths: &mut Paths, rule: Rule) {
             }
         }
     }
+}
+
+/// What the routes of some paths do, in a sentence.
+pub(crate) fn summary(paths: &Paths) -> String {
+    let mut items = paths.paths.values();
+    let operation = items.find_map(|item| {
+        let all = [&item.get, &item.put, &item.post, &item.delete, &item.patch];
+        all.into_iter().flatten().next()
+    });
+    let summary = operation.and_then(|operation| operation.summary.clone());
+    summary.unwrap_or_default()
 }
 
 pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
@@ -191,9 +195,8 @@ fn protect(operation: &mut Operation, access: Access) {
         Access::Token => None,
         Access::Scoped(scope) => Some(scope.as_str()),
     };
-    // An OAuth scope is a bearer's; what a session may do follows from its roles.
-    let session = SecurityRequirement::new::<_, [&str; 0], &str>(SESSION, []);
-    operation.security = Some(vec![SecurityRequirement::new(BEARER, scope), session]);
+    let needed = SecurityRequirement::new(BEARER, scope);
+    operation.security = Some(vec![needed]);
     let note = match scope {
         Some(scope) => format!("Scope: `{scope}`."),
         None => "Scope: any token.".to_owned(),

@@ -23,8 +23,12 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DetectRead, routes!(list_drills))
-        .read(Scope::DetectRead, routes!(get_drill_schedule))
+        .read(Scope::DetectRead, "drill.list", routes!(list_drills))
+        .read(
+            Scope::DetectRead,
+            "drill.read_schedule",
+            routes!(get_drill_schedule),
+        )
         .write(Scope::DetectWrite, "drill.record", routes!(record_drill))
 }
 
@@ -214,6 +218,12 @@ async fn record_drill(
     if report.detected_by.len() > MOST_DETECTORS {
         let detail = format!("detected_by: at most {MOST_DETECTORS} detectors");
         return Err(Problem::invalid(detail));
+    }
+    let times = [report.detected_after_ms, report.contained_after_ms];
+    let is_too_long = |ms: u64| i64::try_from(ms).is_err();
+    if times.into_iter().flatten().any(is_too_long) {
+        let detail = "detected_after_ms and contained_after_ms: at most 9223372036854775807";
+        return Err(Problem::invalid(detail.to_owned()));
     }
     let record = DrillRecord {
         id: DrillId::generate(),

@@ -26,7 +26,7 @@ use super::{
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().read(Scope::EventsRead, routes!(list_events))
+    Routes::default().read(Scope::EventsRead, "event.list", routes!(list_events))
 }
 
 /// An event. Besides these it has what its kind has.

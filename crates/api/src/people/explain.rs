@@ -29,7 +29,7 @@ use super::{
 use crate::problem::{Problem, ProblemBody};
 
 pub(super) fn routes() -> Routes {
-    Routes::default().read(Scope::PolicyRead, routes!(explain))
+    Routes::default().read(Scope::PolicyRead, "policy.explain", routes!(explain))
 }
 
 /// What a principal wants to do.

@@ -17,7 +17,7 @@ use super::{
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().read(Scope::EventsRead, routes!(list_exports))
+    Routes::default().read(Scope::EventsRead, "export.list", routes!(list_exports))
 }
 
 /// What an export is at.

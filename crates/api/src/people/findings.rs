@@ -26,8 +26,8 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DetectRead, routes!(list_findings))
-        .read(Scope::DetectRead, routes!(get_finding))
+        .read(Scope::DetectRead, "finding.list", routes!(list_findings))
+        .read(Scope::DetectRead, "finding.read", routes!(get_finding))
         .write(Scope::DetectWrite, "finding.judge", routes!(judge_finding))
 }
 

@@ -12,12 +12,12 @@ use axum::{
 };
 use futures_util::FutureExt;
 use palisade_core::{AdministrativeAct, Door, Event, EventKind, Outcome};
-use palisade_people::MustFirst;
 
 use super::{
     PeopleState,
-    access::{Access, Scope},
+    access::Access,
     acts::Recorded,
+    approvals,
     auth::{AuthError, Caller},
     cookie,
     denials::Refusal,
@@ -25,6 +25,7 @@ use super::{
     policy,
     replay::{self, Replay, Replayed},
     routes::{Effect, Rule},
+    target::{Decided, Within, decide},
 };
 use crate::problem::{Problem, ProblemKind};
 
@@ -68,6 +69,10 @@ pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: N
         },
     };
     if let Some(caller) = &caller {
+        match gate.decide(caller, &mut request, source).await {
+            Ok(within) => request.extensions_mut().insert(within),
+            Err(problem) => return problem.into_response(),
+        };
         if caller.person.is_some()
             && let Err(problem) = cookie::is_of_our_page(&request)
         {
@@ -84,11 +89,11 @@ pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: N
         request.extensions_mut().insert(caller.clone());
     }
     match (gate.rule.effect, caller) {
-        (Effect::Writes { act, streamed }, Some(caller)) => {
+        (Effect::Writes { streamed }, Some(caller)) => {
             let write = Write {
                 state: gate.state.clone(),
                 caller,
-                act,
+                act: gate.rule.action,
                 source,
             };
             // A client that goes away must not leave an act half done, or done and not recorded.
@@ -112,8 +117,8 @@ impl Gate {
             .authenticator()
             .authenticate(headers, source)
             .await;
-        let caller = match found {
-            Ok(caller) => caller,
+        match found {
+            Ok(caller) => Ok(caller),
             Err(error) => {
                 let why = match &error {
                     AuthError::Missing | AuthError::Unavailable(_) => None,
@@ -124,40 +129,39 @@ impl Gate {
                     let refusal = Refusal::Unrecognised { source, why };
                     self.state.denials().note(refusal, target).await;
                 }
-                return Err(error.into());
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Whether the caller may do what is behind this gate, and where.
+    async fn decide(
+        &self,
+        caller: &Caller,
+        request: &mut Request,
+        source: Option<IpAddr>,
+    ) -> Result<Within, Problem> {
+        let Access::Scoped(scope) = self.rule.access else {
+            return Ok(Within::default());
+        };
+        let asked = (self.rule.action, scope, self.rule.target);
+        let (why, problem) = match decide(self.state.store(), caller, asked, request).await? {
+            Decided::Go(within) => return Ok(within),
+            Decided::Refused(why) => (why.clone(), Problem::new(ProblemKind::Forbidden, why)),
+            Decided::Unknown(what) => {
+                let why = format!("{what} is none of theirs or does not exist");
+                (why, Problem::not_found(what))
             }
         };
-        let Access::Scoped(scope) = self.rule.access else {
-            return Ok(caller);
-        };
-        if caller.scopes.allow(scope) {
-            return Ok(caller);
-        }
-        let why = why_not(&caller, scope);
         let refusal = Refusal::Forbidden {
             caller: caller.actor(),
             act: self.rule.act(),
-            why: why.clone(),
+            why,
             source,
         };
+        let target = request.uri().path();
         self.state.denials().note(refusal, target).await;
-        Err(Problem::new(ProblemKind::Forbidden, why))
-    }
-}
-
-fn why_not(caller: &Caller, scope: Scope) -> String {
-    match caller.person.as_ref().map(|person| person.first) {
-        Some(Some(MustFirst::ChangePassword)) => {
-            "change your password first: somebody else chose it (PUT /api/v1/account/password)"
-                .to_owned()
-        }
-        Some(Some(MustFirst::EnrolSecondFactor)) => {
-            "enrol a second factor first: your roles require it (POST /api/v1/account/totp or \
-             /api/v1/account/passkeys/begin)"
-                .to_owned()
-        }
-        Some(None) => format!("your roles have no scope {}", scope.as_str()),
-        None => format!("the token has no scope {}", scope.as_str()),
+        Err(problem)
     }
 }
 
@@ -177,6 +181,13 @@ impl Write {
         let replay = match replay {
             Ok(replay) => replay,
             Err(problem) => return problem.into_response(),
+        };
+        let request = match streamed {
+            true => request,
+            false => match approvals::pass(&self.state, &self.caller, self.act, request).await {
+                Ok(request) => request,
+                Err(answer) => return self.conclude(*answer, &target, None).await,
+            },
         };
         match (replay, streamed) {
             (None, _) => {

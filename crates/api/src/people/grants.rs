@@ -24,7 +24,7 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::PolicyRead, routes!(list_grants))
+        .read(Scope::PolicyRead, "grant.list", routes!(list_grants))
         .write(Scope::PolicyWrite, "grant.add", routes!(add_grant))
         .write(Scope::PolicyWrite, "grant.remove", routes!(remove_grant))
 }

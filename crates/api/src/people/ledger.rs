@@ -31,10 +31,14 @@ const EXPORT_PART: u32 = 500;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::LedgerRead, routes!(list_ledger))
-        .read(Scope::LedgerRead, routes!(get_ledger_head))
-        .read(Scope::LedgerRead, routes!(verify_ledger))
-        .read(Scope::LedgerRead, routes!(export_ledger))
+        .read(Scope::LedgerRead, "ledger.list", routes!(list_ledger))
+        .read(
+            Scope::LedgerRead,
+            "ledger.read_head",
+            routes!(get_ledger_head),
+        )
+        .read(Scope::LedgerRead, "ledger.verify", routes!(verify_ledger))
+        .read(Scope::LedgerRead, "ledger.export", routes!(export_ledger))
 }
 
 /// Which entries are wanted.

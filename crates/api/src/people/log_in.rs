@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use palisade_core::{Actor, AdministrativeAct, Door, Event, EventKind, Outcome, Timestamp};
-use palisade_people::{AccountName, LogIn, LogInError, MustFirst, Opened, PeopleError, Recognised};
+use palisade_people::{LogIn, LogInError, MustFirst, Opened, Recognised, Role, Standing};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::{
     PeopleState,
     access::Scopes,
-    accounts::{Password, RoleDoc},
+    accounts::Password,
     acts::Done,
     api_tokens::ScopeName,
     auth::Caller,
@@ -36,8 +36,8 @@ const MAX_BODY: usize = 8 * 1024;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .by_body(routes!(log_in))
-        .token(routes!(get_session))
+        .by_body("session.begin", routes!(log_in))
+        .token("session.read", routes!(get_session))
         .own_write("session.end", routes!(log_out))
 }
 
@@ -69,16 +69,25 @@ pub(crate) struct SessionView {
     /// `account` for who logged in, `token` for the bearer of an API token.
     kind: CallerKind,
     /// The account's roles; none for a token.
-    #[schema(value_type = Vec<RoleDoc>)]
-    roles: Vec<&'static str>,
-    /// What may be done now.
+    #[schema(value_type = Vec<schema::RoleName>)]
+    roles: Vec<Role>,
+    /// What may be done now, at least on some devices.
     #[schema(value_type = Vec<ScopeName>)]
     scopes: Vec<String>,
+    /// The actions that may be done now, at least on some devices (`GET /api/v1/roles/actions`).
+    actions: Vec<&'static str>,
     /// When it ends, if it does.
     #[schema(value_type = Option<schema::Time>)]
     expires_at: Option<Timestamp>,
     /// What must be done before anything else may be.
     first: Option<First>,
+}
+
+fn actions_of(standing: &Standing, first: Option<MustFirst>) -> Vec<&'static str> {
+    match first {
+        Some(_) => Vec::new(),
+        None => standing.actions(),
+    }
 }
 
 /// How a caller is recognised.
@@ -95,7 +104,8 @@ impl From<Recognised> for SessionView {
     fn from(who: Recognised) -> Self {
         Self {
             kind: CallerKind::Account,
-            roles: who.roles().iter().map(|role| role.as_str()).collect(),
+            roles: who.roles(),
+            actions: actions_of(&who.standing, who.first),
             scopes: Scopes::of(&who.scopes()).into(),
             expires_at: Some(who.expires_at),
             first: who.first.map(First::from),
@@ -144,7 +154,6 @@ async fn log_in(
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(request): JsonBody<LogInRequest, MAX_BODY>,
 ) -> Result<Response, Problem> {
-    let name = AccountName::parse(&request.account.0);
     let who = LogIn {
         account: request.account.0,
         password: request.password.0,
@@ -153,12 +162,7 @@ async fn log_in(
     };
     let opened = match state.parts().people.log_in(who).await {
         Ok(opened) => opened,
-        Err(error) => {
-            if let (LogInError::People(PeopleError::TooMany(_)), Ok(name)) = (&error, name) {
-                note_siege(&state, &name, source).await;
-            }
-            return Err(refused(&state, error, Source(source)).await);
-        }
+        Err(error) => return Err(refused(&state, error, Source(source)).await),
     };
     begun(&state, &opened, source, None).await
 }
@@ -194,26 +198,13 @@ pub(super) async fn record(
     Ok(state.parts().journal.record(vec![event]).await?)
 }
 
-/// Writes down that an account is held back, so that somebody is told. Names that no account has are written down
-/// as well: who waits for the answer must not learn which they are.
-async fn note_siege(state: &PeopleState, name: &AccountName, source: Option<IpAddr>) {
-    if !state.parts().people.is_held_back(name) {
-        return;
-    }
-    let refusal = Refusal::Forbidden {
-        caller: Actor::Account(name.to_string()),
-        act: "session.begin".to_owned(),
-        why: "too many attempts at this account".to_owned(),
-        source,
-    };
-    state.denials().note(refusal, "/api/v1/session").await;
-}
-
 async fn refused(state: &PeopleState, error: LogInError, Source(source): Source) -> Problem {
     let why = match &error {
         LogInError::NotRight => "an account or password that is not right",
         LogInError::SecondFactor(_) => "no code of a second factor that is right",
-        LogInError::People(PeopleError::TooMany(_)) => "too many attempts to log in",
+        LogInError::People(palisade_people::PeopleError::TooMany(_)) => {
+            "too many attempts to log in"
+        }
         LogInError::People(_) => "",
     };
     if !why.is_empty() {
@@ -242,24 +233,39 @@ async fn refused(state: &PeopleState, error: LogInError, Source(source): Source)
     responses((status = 200, description = "The caller.", body = SessionView))
 )]
 async fn get_session(
+    State(state): State<PeopleState>,
     caller: Caller,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<SessionView>, Problem> {
     let person = caller.person.as_ref();
-    let roles = person.map(|person| person.roles.as_slice());
+    let (roles, scopes, actions) = match person {
+        Some(person) => (
+            person.standing.roles(),
+            match person.first {
+                Some(_) => Vec::new(),
+                None => person.standing.scopes_somewhere(),
+            },
+            actions_of(&person.standing, person.first),
+        ),
+        None => {
+            let scopes: Vec<String> = caller.scopes.clone().into();
+            let roles = state.parts().people.roles().await?;
+            let catalogue = roles.catalogue();
+            let actions = catalogue.actions().iter().map(|action| action.name);
+            let may = |action: &&str| caller.may_everywhere(action, catalogue);
+            (Vec::new(), scopes, actions.filter(may).collect())
+        }
+    };
     Ok(Json(SessionView {
         kind: match person {
             Some(_) => CallerKind::Account,
             None => CallerKind::Token,
         },
-        roles: roles
-            .unwrap_or_default()
-            .iter()
-            .map(|role| role.as_str())
-            .collect(),
+        roles,
+        actions,
         first: person.and_then(|person| person.first).map(First::from),
         name: caller.name,
-        scopes: caller.scopes.into(),
+        scopes,
         expires_at: caller.expires_at,
     }))
 }

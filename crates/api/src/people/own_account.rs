@@ -36,7 +36,7 @@ pub(super) fn routes() -> Routes {
         .own_write("account.change_password", routes!(change_password))
         .own_write("account.enrol_totp", routes!(enrol_totp))
         .own_write("account.confirm_totp", routes!(confirm_totp))
-        .token(routes!(list_own_sessions))
+        .token("own.list_sessions", routes!(list_own_sessions))
         .own_write("account.end_own_session", routes!(end_own_session))
 }
 

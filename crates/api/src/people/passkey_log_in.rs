@@ -24,8 +24,8 @@ const PATH: &str = "/api/v1/session/passkey";
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .by_body(routes!(begin_passkey_log_in))
-        .by_body(routes!(log_in_with_passkey))
+        .by_body("passkey.begin_log_in", routes!(begin_passkey_log_in))
+        .by_body("passkey.log_in", routes!(log_in_with_passkey))
 }
 
 /// Nothing: who logs in is what the passkey says.

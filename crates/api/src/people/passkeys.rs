@@ -35,7 +35,7 @@ pub(super) fn routes() -> Routes {
     Routes::default()
         .own_write("account.begin_passkey", routes!(begin_passkey))
         .own_write("account.enrol_passkey", routes!(enrol_passkey))
-        .token(routes!(list_passkeys))
+        .token("own.list_passkeys", routes!(list_passkeys))
         .own_write("account.remove_passkey", routes!(remove_passkey))
 }
 

@@ -19,7 +19,7 @@ const MAX_BODY: usize = 16 * 1024;
 const MAX_WORDS: usize = 16;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().token(routes!(check_password))
+    Routes::default().token("password.check", routes!(check_password))
 }
 
 /// A password, and for whom it is. It is kept nowhere and written to no log.

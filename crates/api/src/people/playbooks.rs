@@ -25,9 +25,9 @@ use crate::problem::{Problem, ProblemItem};
 pub(super) fn routes() -> Routes {
     let (read, write) = (Scope::RespondRead, Scope::RespondWrite);
     Routes::default()
-        .read(read, routes!(list_playbooks))
-        .read(read, routes!(get_playbook))
-        .read(read, routes!(check_playbook))
+        .read(read, "playbook.list", routes!(list_playbooks))
+        .read(read, "playbook.read", routes!(get_playbook))
+        .read(read, "playbook.check", routes!(check_playbook))
         .write(write, "playbook.enable", routes!(enable_playbook))
         .write(write, "playbook.disable", routes!(disable_playbook))
 }

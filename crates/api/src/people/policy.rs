@@ -24,10 +24,14 @@ use crate::problem::{Problem, ProblemBody};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::PolicyRead, routes!(get_policy))
-        .read(Scope::PolicyRead, routes!(list_policy_versions))
-        .read(Scope::PolicyRead, routes!(check_policy))
-        .read(Scope::PolicyRead, routes!(test_policy))
+        .read(Scope::PolicyRead, "policy.read", routes!(get_policy))
+        .read(
+            Scope::PolicyRead,
+            "policy.list_versions",
+            routes!(list_policy_versions),
+        )
+        .read(Scope::PolicyRead, "policy.check", routes!(check_policy))
+        .read(Scope::PolicyRead, "policy.test", routes!(test_policy))
         .write(Scope::PolicyWrite, "policy.apply", routes!(apply_policy))
         .write(
             Scope::PolicyWrite,

@@ -20,10 +20,10 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DevicesRead, routes!(list_products))
-        .read(Scope::DevicesRead, routes!(get_product))
+        .read(Scope::DevicesRead, "product.list", routes!(list_products))
+        .read(Scope::DevicesRead, "product.read", routes!(get_product))
         .write(Scope::DevicesWrite, "product.put", routes!(put_product))
-        .read(Scope::DevicesRead, routes!(list_segments))
+        .read(Scope::DevicesRead, "segment.list", routes!(list_segments))
         .write(Scope::DevicesWrite, "segment.put", routes!(put_segment))
 }
 

@@ -26,9 +26,17 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::RespondRead, routes!(get_response))
-        .read(Scope::RespondRead, routes!(get_guard_rails))
-        .read(Scope::RespondRead, routes!(list_blocked_addresses))
+        .read(Scope::RespondRead, "response.read", routes!(get_response))
+        .read(
+            Scope::RespondRead,
+            "response.read_guard_rails",
+            routes!(get_guard_rails),
+        )
+        .read(
+            Scope::RespondRead,
+            "response.list_blocked",
+            routes!(list_blocked_addresses),
+        )
         .write(
             Scope::RespondWrite,
             "response.switch",

@@ -3,6 +3,7 @@
 //! gate does into the OpenAPI document.
 
 use axum::{Router, middleware};
+use palisade_people::ActionInfo;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     access::{Access, Scope},
     document,
     gate::{Gate, gate},
+    target::Target,
 };
 
 /// How a route changes things.
@@ -17,10 +19,8 @@ use super::{
 pub(crate) enum Effect {
     /// Not at all.
     Reads,
-    /// By an act of this name, which is recorded (`device.quarantine`).
+    /// By an act, which is recorded.
     Writes {
-        /// The name of the act.
-        act: &'static str,
         /// Whether the handler reads the body as it comes, instead of the gate.
         streamed: bool,
     },
@@ -31,16 +31,15 @@ pub(crate) enum Effect {
 pub(crate) struct Rule {
     pub(crate) access: Access,
     pub(crate) effect: Effect,
+    /// What a caller does there, as roles and the ledger name it.
+    pub(crate) action: &'static str,
+    pub(crate) target: Target,
 }
 
 impl Rule {
     /// What a caller does there, as the ledger names it.
     pub(crate) fn act(&self) -> String {
-        match (self.effect, self.access) {
-            (Effect::Writes { act, .. }, _) => act.to_owned(),
-            (Effect::Reads, Access::Scoped(scope)) => scope.as_str().replace(':', "."),
-            (Effect::Reads, _) => "own.read".to_owned(),
-        }
+        self.action.to_owned()
     }
 }
 
@@ -50,23 +49,40 @@ pub(crate) struct Routes(Vec<(Rule, UtoipaMethodRouter<PeopleState>)>);
 
 impl Routes {
     /// Routes that anybody may use.
-    pub(crate) fn public(self, routes: UtoipaMethodRouter<PeopleState>) -> Self {
-        self.with(Access::Public, Effect::Reads, routes)
+    pub(crate) fn public(
+        self,
+        action: &'static str,
+        routes: UtoipaMethodRouter<PeopleState>,
+    ) -> Self {
+        self.with(Access::Public, Effect::Reads, action, routes)
     }
 
     /// Routes that see for themselves who comes: by what the body holds.
-    pub(crate) fn by_body(self, routes: UtoipaMethodRouter<PeopleState>) -> Self {
-        self.with(Access::Body, Effect::Reads, routes)
+    pub(crate) fn by_body(
+        self,
+        action: &'static str,
+        routes: UtoipaMethodRouter<PeopleState>,
+    ) -> Self {
+        self.with(Access::Body, Effect::Reads, action, routes)
     }
 
     /// Routes that read, for any caller.
-    pub(crate) fn token(self, routes: UtoipaMethodRouter<PeopleState>) -> Self {
-        self.with(Access::Token, Effect::Reads, routes)
+    pub(crate) fn token(
+        self,
+        action: &'static str,
+        routes: UtoipaMethodRouter<PeopleState>,
+    ) -> Self {
+        self.with(Access::Token, Effect::Reads, action, routes)
     }
 
     /// Routes that read, for callers with a scope.
-    pub(crate) fn read(self, scope: Scope, routes: UtoipaMethodRouter<PeopleState>) -> Self {
-        self.with(Access::Scoped(scope), Effect::Reads, routes)
+    pub(crate) fn read(
+        self,
+        scope: Scope,
+        action: &'static str,
+        routes: UtoipaMethodRouter<PeopleState>,
+    ) -> Self {
+        self.with(Access::Scoped(scope), Effect::Reads, action, routes)
     }
 
     /// A route that does an act, for callers with a scope.
@@ -79,7 +95,8 @@ impl Routes {
         let streamed = false;
         self.with(
             Access::Scoped(scope),
-            Effect::Writes { act, streamed },
+            Effect::Writes { streamed },
+            act,
             routes,
         )
     }
@@ -91,7 +108,7 @@ impl Routes {
         routes: UtoipaMethodRouter<PeopleState>,
     ) -> Self {
         let streamed = false;
-        self.with(Access::Token, Effect::Writes { act, streamed }, routes)
+        self.with(Access::Token, Effect::Writes { streamed }, act, routes)
     }
 
     /// A route that does an act and reads a large body as it comes.
@@ -104,7 +121,8 @@ impl Routes {
         let streamed = true;
         self.with(
             Access::Scoped(scope),
-            Effect::Writes { act, streamed },
+            Effect::Writes { streamed },
+            act,
             routes,
         )
     }
@@ -113,12 +131,36 @@ impl Routes {
         mut self,
         access: Access,
         effect: Effect,
+        action: &'static str,
         (schemas, mut paths, methods): UtoipaMethodRouter<PeopleState>,
     ) -> Self {
-        let rule = Rule { access, effect };
+        let path = paths.paths.keys().next().map_or("", String::as_str);
+        let target = Target::of(action, path);
+        let rule = Rule {
+            access,
+            effect,
+            action,
+            target,
+        };
         document::describe(&mut paths, rule);
         self.0.push((rule, (schemas, paths, methods)));
         self
+    }
+
+    /// What roles may be about: the actions of all routes that ask for a scope.
+    pub(crate) fn actions(&self) -> Vec<ActionInfo> {
+        let scoped = self.0.iter().filter_map(|(rule, (_, paths, _))| {
+            let Access::Scoped(scope) = rule.access else {
+                return None;
+            };
+            Some(ActionInfo {
+                name: rule.action,
+                scope: scope.as_str(),
+                about: document::summary(paths),
+                on_device: rule.target == Target::Device,
+            })
+        });
+        scoped.collect()
     }
 
     /// All of these and those.

@@ -31,12 +31,16 @@ pub(super) type Source = Text<1, 500_000>;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DetectRead, routes!(list_rules))
-        .read(Scope::DetectRead, routes!(get_rules_status))
-        .read(Scope::DetectRead, routes!(get_rule))
+        .read(Scope::DetectRead, "rule.list", routes!(list_rules))
+        .read(
+            Scope::DetectRead,
+            "rule.read_status",
+            routes!(get_rules_status),
+        )
+        .read(Scope::DetectRead, "rule.read", routes!(get_rule))
         .write(Scope::DetectWrite, "rule.enable", routes!(enable_rule))
         .write(Scope::DetectWrite, "rule.disable", routes!(disable_rule))
-        .read(Scope::DetectRead, routes!(check_rules))
+        .read(Scope::DetectRead, "rule.check", routes!(check_rules))
         .write(Scope::DetectWrite, "rule.reload", routes!(reload_rules))
 }
 

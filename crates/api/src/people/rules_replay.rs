@@ -23,7 +23,7 @@ use crate::problem::{Problem, ProblemBody};
 pub(super) fn routes() -> Routes {
     Routes::default()
         .write(Scope::DetectWrite, "rule.replay", routes!(start_replay))
-        .read(Scope::DetectRead, routes!(get_replay))
+        .read(Scope::DetectRead, "rule.read_replay", routes!(get_replay))
         .write(Scope::DetectWrite, "rule.stop_replay", routes!(stop_replay))
 }
 

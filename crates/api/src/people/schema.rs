@@ -83,18 +83,18 @@ string_schema!(
     "billing"
 );
 string_schema!(
+    RoleName,
+    "A role: one that ships, or one that people wrote.",
+    "^[a-z][a-z0-9-]{0,39}$",
+    (1, 40),
+    "operator"
+);
+string_schema!(
     AccountName,
     "The name of an account. Capital letters are read as small ones.",
     "^[A-Za-z0-9][A-Za-z0-9._@-]*$",
     (1, 64),
     "anna"
-);
-string_schema!(
-    ProviderName,
-    "The name of a provider of identities.",
-    "^[a-z0-9-]+$",
-    (1, 32),
-    "corp"
 );
 string_schema!(
     PolicyId,

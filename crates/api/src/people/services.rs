@@ -22,7 +22,7 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::ServicesRead, routes!(list_services))
+        .read(Scope::ServicesRead, "service.list", routes!(list_services))
         .write(Scope::ServicesWrite, "service.put", routes!(put_service))
         .write(
             Scope::ServicesWrite,

@@ -20,7 +20,11 @@ use super::{
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().read(Scope::DevicesRead, routes!(list_sessions))
+    Routes::default().read(
+        Scope::DevicesRead,
+        "mqtt_session.list",
+        routes!(list_sessions),
+    )
 }
 
 /// An MQTT session, connected or away.

@@ -135,8 +135,8 @@ async fn held(store: &Store, now: Timestamp) -> Result<Option<(Held, Vec<u8>)>, 
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .by_body(routes!(set_up))
-        .by_body(routes!(set_up_account))
+        .by_body("setup.token", routes!(set_up))
+        .by_body("setup.account", routes!(set_up_account))
 }
 
 /// The set-up token, and what the first API token is to be called.

@@ -21,7 +21,7 @@ use crate::problem::{Problem, ProblemBody};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::PolicyRead, routes!(get_shadow))
+        .read(Scope::PolicyRead, "policy.read_shadow", routes!(get_shadow))
         .write(
             Scope::PolicyWrite,
             "policy.start_shadow",

@@ -29,9 +29,9 @@ use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .public(routes!(get_document))
-        .token(routes!(who_am_i))
-        .read(Scope::StatusRead, routes!(get_status))
+        .public("document.read", routes!(get_document))
+        .token("own.read", routes!(who_am_i))
+        .read(Scope::StatusRead, "status.read", routes!(get_status))
 }
 
 /// Reads this document.

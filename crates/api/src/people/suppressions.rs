@@ -30,7 +30,11 @@ const MOST: usize = 1_000;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::DetectRead, routes!(list_suppressions))
+        .read(
+            Scope::DetectRead,
+            "suppression.list",
+            routes!(list_suppressions),
+        )
         .write(
             Scope::DetectWrite,
             "suppression.add",

@@ -31,7 +31,11 @@ const DAY_S: u32 = 24 * 60 * 60;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .read(Scope::TokensRead, routes!(list_enrolment_tokens))
+        .read(
+            Scope::TokensRead,
+            "enrolment_token.list",
+            routes!(list_enrolment_tokens),
+        )
         .write(
             Scope::TokensWrite,
             "enrolment_token.create",

@@ -103,7 +103,7 @@ async fn a_stream_without_a_place_begins_now_and_keeps_to_its_filter() {
 async fn streams_are_bounded_in_number_and_end_with_the_server() {
     let house = house().await;
     let mut open = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..256 {
         open.push(stream(&house, "/api/v1/events", None).await);
     }
     let call = house

@@ -3,26 +3,27 @@
 #![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
 
 mod acts;
-mod attacks;
 mod audit_checks;
 mod audits;
 mod baselines;
+mod bounds;
 mod ca;
 mod devices;
 mod document;
 mod events;
 mod findings;
+mod four_eyes;
 #[path = "../support/house.rs"]
 mod house;
 mod idempotency;
 mod import;
 mod messages;
-mod oidc;
 mod passkeys;
 mod passwords;
 mod people;
 mod policy;
 mod problems;
+mod roles;
 mod rules;
 mod scopes;
 mod setup;

@@ -24,7 +24,7 @@ use crate::{
 const ORIGIN: &str = "https://fleet.test:8443";
 
 /// Somebody with an authenticator that holds one passkey.
-pub struct Person {
+struct Person {
     passkey: Option<Passkey>,
     is_known: bool,
     origin: Url,
@@ -61,7 +61,7 @@ impl UserValidationMethod for Finger {
 }
 
 impl Person {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Self {
             passkey: None,
             is_known: true,
@@ -80,7 +80,7 @@ impl Person {
         authenticator
     }
 
-    pub async fn makes(&mut self, options: &Value) -> Value {
+    async fn makes(&mut self, options: &Value) -> Value {
         let options = serde_json::from_value(options.clone()).expect("WebAuthn's JSON");
         let mut client = Client::new(self.authenticator());
         let made = client.register(&self.origin, options, DefaultClientData);
@@ -89,7 +89,7 @@ impl Person {
         made
     }
 
-    pub async fn signs(&mut self, options: &Value) -> Value {
+    async fn signs(&mut self, options: &Value) -> Value {
         let mut options = options.clone();
         // Browsers take an empty list for none; this client does not.
         let public_key = options["publicKey"].as_object_mut().expect("an object");
@@ -128,7 +128,7 @@ fn as_browsers_write(credential: &impl serde::Serialize) -> Value {
     walk(serde_json::to_value(credential).expect("JSON"))
 }
 
-pub async fn begin_enrolment(house: &House, session: &str) -> Value {
+async fn begin_enrolment(house: &House, session: &str) -> Value {
     let call = house.anonymous(Method::POST, "/api/v1/account/passkeys/begin");
     call.cookie(session).expect(200).await
 }
@@ -150,14 +150,14 @@ async fn end_enrolment(
     (status, body, cookie)
 }
 
-pub fn secret_in(cookie: &str) -> String {
+fn secret_in(cookie: &str) -> String {
     let pair = cookie.split(';').next().expect("a pair");
     let secret = pair.strip_prefix("__Host-palisade=");
     secret.expect("the name").to_owned()
 }
 
 /// Enrols a passkey; what was answered, and the session to go on with.
-pub async fn enrol_passkey(house: &House, session: &str, person: &mut Person) -> (Value, String) {
+async fn enrol_passkey(house: &House, session: &str, person: &mut Person) -> (Value, String) {
     let begun = begin_enrolment(house, session).await;
     let made = person.makes(&begun["options"]).await;
     let (status, body, new) = end_enrolment(house, session, &begun["ceremony"], made).await;
@@ -165,12 +165,12 @@ pub async fn enrol_passkey(house: &House, session: &str, person: &mut Person) ->
     (body, new.unwrap_or_else(|| session.to_owned()))
 }
 
-pub async fn begin(house: &House) -> Value {
+async fn begin(house: &House) -> Value {
     let call = house.anonymous(Method::POST, "/api/v1/session/passkey/begin");
     call.json(json!({})).expect(200).await
 }
 
-pub async fn end(house: &House, ceremony: &Value, credential: &Value) -> (StatusCode, Value) {
+async fn end(house: &House, ceremony: &Value, credential: &Value) -> (StatusCode, Value) {
     let body = json!({ "ceremony": ceremony, "credential": credential });
     let call = house.anonymous(Method::POST, "/api/v1/session/passkey");
     call.json(body).send().await
@@ -182,7 +182,7 @@ async fn logs_in(house: &House, person: &mut Person) -> (StatusCode, Value) {
     end(house, &begun["ceremony"], &signed).await
 }
 
-pub async fn refused_with(house: &House, part: &str) -> bool {
+async fn refused_with(house: &House, part: &str) -> bool {
     house.state.clone().run(cancelled()).await;
     let entries = house.entries().await;
     entries.iter().any(|entry| entry.to_string().contains(part))

@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use palisade_people::Role;
 use serde_json::{Value, json};
 
 use crate::house::{Call, House, house};
 
-pub const PASSWORD: &str = "tanzbar loewe kiste fenster";
-pub const OTHER: &str = "umbrella seven giraffe kelp";
+pub(crate) const PASSWORD: &str = "tanzbar loewe kiste fenster";
+pub(crate) const OTHER: &str = "umbrella seven giraffe kelp";
 
 impl Call<'_> {
     /// As a page of this server sends it.
-    pub fn cookie(self, secret: &str) -> Self {
+    pub(crate) fn cookie(self, secret: &str) -> Self {
         self.header("cookie", &format!("__Host-palisade={secret}"))
             .header("palisade-request", "1")
             .header("host", "fleet.test:8443")
@@ -23,7 +22,7 @@ impl Call<'_> {
 }
 
 /// Logs in; the answer's status, its body, and the session's secret.
-pub async fn log_in(house: &House, body: Value) -> (StatusCode, Value, Option<String>) {
+pub(crate) async fn log_in(house: &House, body: Value) -> (StatusCode, Value, Option<String>) {
     let call = house.anonymous(Method::POST, "/api/v1/session").json(body);
     let answer = call.answer().await;
     let cookie = answer.headers.get("set-cookie").map(|value| {
@@ -40,7 +39,7 @@ pub async fn log_in(house: &House, body: Value) -> (StatusCode, Value, Option<St
 }
 
 /// An account whose person has chosen its password.
-pub async fn account(house: &House, name: &str, role: &str) {
+pub(crate) async fn account(house: &House, name: &str, role: &str) {
     let body = json!({ "name": name, "roles": [role], "password": OTHER });
     house.post("/api/v1/accounts", body).expect(201).await;
     let (_, view, first) = log_in(house, json!({ "account": name, "password": OTHER })).await;
@@ -51,14 +50,14 @@ pub async fn account(house: &House, name: &str, role: &str) {
     assert_eq!(call.answer().await.status, StatusCode::NO_CONTENT);
 }
 
-pub async fn session(house: &House, name: &str) -> String {
+pub(crate) async fn session(house: &House, name: &str) -> String {
     let (status, view, secret) =
         log_in(house, json!({ "account": name, "password": PASSWORD })).await;
     assert_eq!(status, StatusCode::OK, "{view}");
     secret.expect("a session")
 }
 
-pub fn code(secret: &str, house: &House) -> String {
+fn code(secret: &str, house: &House) -> String {
     use palisade_core::Clock;
     let secret = totp_rs::Secret::try_from_base32(secret).expect("base32");
     let totp = totp_rs::Builder::new().with_secret(secret).build();
@@ -67,7 +66,7 @@ pub fn code(secret: &str, house: &House) -> String {
 }
 
 /// Enrols TOTP; the secret, the recovery codes and the new session.
-pub async fn enrol(house: &House, session: &str) -> (String, Vec<String>, String) {
+pub(crate) async fn enrol(house: &House, session: &str) -> (String, Vec<String>, String) {
     let call = house.anonymous(Method::POST, "/api/v1/account/totp");
     let made = call.cookie(session).expect(201).await;
     let secret = made["secret"].as_str().expect("a secret").to_owned();
@@ -87,30 +86,6 @@ pub async fn enrol(house: &House, session: &str) -> (String, Vec<String>, String
     let codes = body["recovery_codes"].as_array().expect("codes").iter();
     let codes = codes.map(|code| code.as_str().expect("text").to_owned());
     (secret, codes.collect(), new)
-}
-
-#[test]
-fn each_role_is_made_of_scopes_that_there_are() {
-    for role in Role::ALL {
-        for scope in role.scopes() {
-            let is_known = *scope == "*" || palisade_api::people::Scope::parse(scope).is_some();
-            assert!(is_known, "{}: {scope}", role.as_str());
-        }
-    }
-    let all = palisade_api::people::Scope::ALL;
-    let reads: Vec<_> = all.iter().map(|scope| scope.as_str()).collect();
-    let reads: Vec<_> = reads
-        .into_iter()
-        .filter(|name| name.ends_with(":read"))
-        .collect();
-    let mut auditor = Role::Auditor.scopes().to_vec();
-    auditor.sort_unstable();
-    let mut expected = reads;
-    expected.sort_unstable();
-    assert_eq!(
-        auditor, expected,
-        "the auditor reads everything and changes nothing"
-    );
 }
 
 #[tokio::test]

@@ -5,27 +5,24 @@ use serde_json::Value;
 
 use crate::house::{House, house};
 
-const PUBLIC: [&str; 9] = [
+const PUBLIC: [&str; 6] = [
     "begin_passkey_log_in",
-    "come_back_from_provider",
     "get_document",
-    "list_providers",
     "log_in",
-    "log_in_through_provider",
     "log_in_with_passkey",
     "set_up",
     "set_up_account",
 ];
 
-pub struct Operation {
-    pub id: String,
-    pub method: Method,
-    pub path: String,
-    pub scope: Option<String>,
-    pub act: Option<String>,
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    scope: Option<String>,
+    act: Option<String>,
 }
 
-pub fn operations() -> Vec<Operation> {
+fn operations() -> Vec<Operation> {
     let document: Value = serde_json::from_str(&palisade_api::people::openapi()).expect("json");
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
@@ -54,7 +51,6 @@ fn filled(path: &str) -> String {
     };
     path.replace("{id}", id)
         .replace("{name}", "maker")
-        .replace("{provider}", "corp")
         .replace("{serial}", "0a1b")
 }
 

@@ -83,12 +83,11 @@ pub struct House {
 }
 
 pub async fn house() -> House {
-    house_with(|_, _| {}).await
+    house_in(tempfile::tempdir().expect("a directory")).await
 }
 
-/// A house whose accounts are set up in another way; files may be put into the directory.
-pub async fn house_with(change: impl FnOnce(&mut AccountsConfig, &std::path::Path)) -> House {
-    let directory = tempfile::tempdir().expect("a directory");
+/// A server in a directory that holds something already.
+pub async fn house_in(directory: tempfile::TempDir) -> House {
     let clock = ManualClock::new(Timestamp::now());
     let store = Store::open(directory.path()).await.expect("opens");
     let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
@@ -105,11 +104,10 @@ pub async fn house_with(change: impl FnOnce(&mut AccountsConfig, &std::path::Pat
         keys: keys.clone(),
         clock: shared_clock.clone(),
     };
-    let mut accounts = AccountsConfig {
+    let accounts = AccountsConfig {
         origins: vec!["https://fleet.test:8443".to_owned()],
         ..AccountsConfig::default()
     };
-    change(&mut accounts, directory.path());
     let people = People::open(ground, &accounts, directory.path());
     let people = people.expect("opens");
     people.reached_at(8_443).expect("is valid");
@@ -177,6 +175,7 @@ pub async fn house_with(change: impl FnOnce(&mut AccountsConfig, &std::path::Pat
         baselines: baselines.clone(),
         respond: respond.clone(),
         gateway: gateway.clone(),
+        max_event_streams: 256,
         version: "0.0.0-test",
     });
     let mut house = House {
@@ -274,9 +273,15 @@ impl House {
             baselines: self.baselines.clone(),
             respond: self.respond.clone(),
             gateway: self.gateway.clone(),
+            max_event_streams: 256,
             version: "0.0.0-test",
         };
         PeopleState::with_authenticator(parts, authenticator)
+    }
+
+    /// The time here, in seconds.
+    pub fn now_s(&self) -> i64 {
+        self.clock.now().as_second()
     }
 
     /// A request of the administrator.

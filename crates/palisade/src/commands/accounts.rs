@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::PageArgs;
+use super::{PageArgs, team::BoundsArgs};
 use crate::{
     client::{Act, Session, confirm, new_password, path},
     failure::Failure,
@@ -42,14 +42,18 @@ pub(crate) enum AccountCommand {
 Roles: owner, security-analyst, operator, release-manager, auditor, technician. Whose account it is
 changes the password at the first log-in.")]
     Create(CreateArgs),
-    /// Set an account's roles; its sessions end
-    #[command(after_help = "Examples:\n  palisade account role anna operator technician")]
+    /// Set an account's roles, everywhere or on some devices, for good or for a time; its sessions end
+    #[command(after_help = "Examples:
+  palisade account role anna operator technician
+  palisade account role tina technician --label site=berlin --until 2027-01-31T18:00:00Z")]
     Role {
         /// The account
         name: String,
         /// Its roles from now on
         #[arg(value_name = "ROLE", required = true)]
         roles: Vec<String>,
+        #[command(flatten)]
+        bounds: BoundsArgs,
     },
     /// Disable an account, or enable it again; its sessions end
     #[command(after_help = "Examples:
@@ -115,9 +119,14 @@ impl Act for AccountCommand {
                 let answer = session.post(path(&["accounts"])).json(&body).send()?;
                 output.done(&answer, &format!("Account {} is made.", args.name))
             }
-            Self::Role { name, roles } => {
-                let call = session.patch(path(&["accounts", &name]));
-                let answer = call.json(&json!({ "roles": roles })).send()?;
+            Self::Role {
+                name,
+                roles,
+                bounds,
+            } => {
+                let call = session.put(path(&["accounts", &name, "roles"]));
+                let body = json!({ "assignments": bounds.of(&roles) });
+                let answer = call.json(&body).send()?;
                 let roles = roles.join(", ");
                 output.done(&answer, &format!("{name} is {roles}; its sessions ended."))
             }

@@ -29,7 +29,6 @@ use palisade_store::Store;
 use super::{
     drills::{self, Doors, Drills},
     metrics::Metrics,
-    provider::Asker,
     tasks::Tasks,
 };
 use crate::{
@@ -261,7 +260,6 @@ impl House {
             let reached = ground.people.reached_at(address.port());
             reached.context("accounts")?;
         }
-        ground.people.ask_providers_through(Arc::new(Asker));
         Ok(Self {
             ground,
             pdp,

@@ -23,8 +23,9 @@ use super::{
 };
 use crate::problem::{Problem, ProblemKind};
 
-/// Events that are read from the stream at a time.
-const BATCH: u32 = 256;
+/// Events that are read from the stream at a time: what an open stream keeps in memory at most. A client that
+/// takes nothing is read nothing for.
+const BATCH: u32 = 64;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often it is asked whether the credentials of an open stream are still valid.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
@@ -41,7 +42,8 @@ pub(super) async fn stream_events(
         return Err(Problem::bad_request(detail));
     }
     let Ok(permit) = state.inner.streams.clone().try_acquire_owned() else {
-        let detail = "too many streams of events are open: try again later";
+        let detail =
+            "too many streams of events are open: close one, or raise people.max_event_streams";
         return Err(Problem::new(ProblemKind::TooMany, detail).retry_after(5));
     };
     let tail = state.parts().bus.tail(after.map(|after| after.0)).await;
