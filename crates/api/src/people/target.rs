@@ -37,7 +37,7 @@ impl Target {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         match () {
-            () if OF_DEVICE.iter().any(|prefix| is_below(prefix)) => Self::Device,
+            () if OF_DEVICE.iter().any(is_below) => Self::Device,
             () if LISTS.contains(&action) => Self::List,
             () if HARMLESS.contains(&action) => Self::Harmless,
             () => Self::Server,
