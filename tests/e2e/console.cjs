@@ -104,9 +104,12 @@ async function tabTo(page, name, most = 80) {
 async function signIn(page) {
   await page.goto(task.url);
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
-  await tabTo(page, "Account", 5);
+  // The field of that name takes the focus when it is drawn, sooner or later: the tab is meant.
+  await page.getByRole("tab", { name: "Account" }).focus();
   await page.keyboard.press("ArrowRight");
-  await tabTo(page, "API token", 5);
+  // The field comes with the panel, and a loaded machine draws it a moment later.
+  await page.getByRole("tabpanel", { name: "API token" }).locator("input").first().waitFor();
+  await tabTo(page, "API token", 8);
   await page.keyboard.type(task.token);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
@@ -186,6 +189,8 @@ async function fromElsewhere(page, credential) {
   const there = await page.context().newPage();
   const browser = await page.context().newCDPSession(there);
   await browser.send("WebAuthn.enable");
+  // Whatever that origin serves, the page is of it.
+  await there.route(task.elsewhere, (route) => route.fulfill({ contentType: "text/html", body: "<title>elsewhere</title>" }));
   await there.goto(task.elsewhere);
   const { authenticatorId } = await browser.send("WebAuthn.addVirtualAuthenticator", {
     options: {
@@ -292,7 +297,7 @@ const scenarios = {
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Cases", level: 1 }).waitFor();
     await settled(page);
-    await page.locator("tbody a").first().click();
+    await page.locator(`tbody a[href$="${task.case}"]`).first().click();
     await page.getByRole("heading", { name: "Findings" }).waitFor();
     await page.getByRole("button", { name: "Approve" }).first().click();
     await page.keyboard.type("seen in the log");

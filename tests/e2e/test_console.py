@@ -117,14 +117,14 @@ def test_what_is_usual_for_a_device_is_drawn_as_a_band_with_a_table_beside(tmp_p
 
 
 def test_a_waiting_action_is_approved_and_the_case_is_judged_and_closed(server, case):
-    person(server, "case")
+    person(server, "case", case=case)
     found = server.get(f"/cases/{case}")
     assert (found["state"], found["verdict"]) == ("closed", "true_positive"), found
 
 
 def test_a_token_that_is_none_is_refused_in_words(server):
     says = person(server, "refused")["says"]
-    assert "Sign in again" in says, says
+    assert "Copy the whole token" in says, says
 
 
 def test_a_server_that_is_away_is_said_to_be_away_and_found_again(server):

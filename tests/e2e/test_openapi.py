@@ -3,6 +3,7 @@
 Nothing is left out: the server is the test's own, for the run revokes, imports and applies at random.
 """
 
+import os
 import pathlib
 import sys
 
@@ -11,7 +12,9 @@ import pytest
 from fleet import curl
 from palisade import HOST, run
 
-CONFIG = pathlib.Path(__file__).parent.parent / "schemathesis.toml"
+TESTS = pathlib.Path(__file__).parent.parent
+CONFIG = TESTS / "schemathesis.toml"
+HOOKS = TESTS / "schemathesis_hooks.py"
 
 
 @pytest.fixture()
@@ -35,6 +38,6 @@ def test_the_rest_door_does_what_its_document_says(own_palisade, token, tmp_path
         "--tls-verify", own_palisade.ca, "--header", f"Authorization:Bearer {token}", "--checks", "all",
         "--max-examples", 15, "--seed", 1, "--request-timeout", 10, "--no-color", "--workers", 1,
         "--phases", "examples,coverage,fuzzing", "--continue-on-failure",
-        check=False, timeout=420, cwd=tmp_path)
+        check=False, timeout=420, cwd=tmp_path, env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS)})
     assert own_palisade.is_ready()
     assert done.returncode == 0, done.stdout.decode(errors="replace").replace("\b", "")[-20_000:]
