@@ -27,6 +27,23 @@ pub enum Frame {
     Other(u8),
 }
 
+/// A TLS connection to localhost, from `source` where one is named.
+pub async fn dial(
+    address: SocketAddr,
+    source: Option<SocketAddr>,
+    tls: &Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(source) = source {
+        socket.bind(source)?;
+    }
+    let tcp = socket.connect(address).await.context("tcp connect")?;
+    tcp.set_nodelay(true)?;
+    let name = ServerName::try_from("localhost")?;
+    let connector = TlsConnector::from(tls.clone());
+    connector.connect(name, tcp).await.context("tls")
+}
+
 impl Client {
     /// Connects over TLS from `source` and opens a clean session.
     pub async fn connect(
@@ -35,17 +52,7 @@ impl Client {
         tls: &Arc<ClientConfig>,
         client_id: &str,
     ) -> Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        if let Some(source) = source {
-            socket.bind(source)?;
-        }
-        let tcp = socket.connect(address).await.context("tcp connect")?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost")?;
-        let mut stream = TlsConnector::from(tls.clone())
-            .connect(name, tcp)
-            .await
-            .context("tls")?;
+        let mut stream = dial(address, source, tls).await?;
         stream.write_all(&connect_packet(client_id)).await?;
         stream.flush().await?;
         let mut answer = [0; 4];

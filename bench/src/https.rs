@@ -4,12 +4,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::ClientConfig;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::client::TlsStream;
+
+use crate::client::dial;
 
 /// An answer.
 #[derive(Debug)]
@@ -34,16 +36,8 @@ impl Https {
         tls: &Arc<ClientConfig>,
         headers: &str,
     ) -> Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        if let Some(source) = source {
-            socket.bind(source)?;
-        }
-        let tcp = socket.connect(address).await.context("tcp connect")?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost")?;
-        let stream = TlsConnector::from(tls.clone()).connect(name, tcp).await?;
         Ok(Self {
-            stream: BufStream::new(stream),
+            stream: BufStream::new(dial(address, source, tls).await?),
             headers: headers.to_owned(),
         })
     }
