@@ -1,5 +1,7 @@
 """Configuration: what is wrong is said, with the key and a way out; what is right is shown."""
 
+import json
+
 import pytest
 
 from palisade import Palisade, binary, run
@@ -88,3 +90,36 @@ def test_what_is_shown_as_defaults_is_taken_as_a_configuration(stranger):
 def test_doctor_finds_what_is_wrong(stranger):
     done = stranger.cli("doctor", "--data", stranger.data, check=False)
     assert done.returncode != 101 and done.stdout
+
+
+def test_a_bad_rule_or_playbook_keeps_no_server_from_starting(tmp_path):
+    server = Palisade(tmp_path, DETECT__RULES_DIR="rules", RESPOND__PLAYBOOKS_DIR="playbooks")
+    for folder in ("rules", "playbooks"):
+        (server.data / folder).mkdir(parents=True)
+        (server.data / folder / "own.yaml").write_text("name: own\nnmae: own\n")
+    server.data.chmod(0o700)
+    with server.running():
+        server.login()
+        assert "playbooks/own.yaml:2" in server.cli_json("response", "status")["playbook_problem"]
+        assert "rules/own.yaml:" in server.log() and "playbooks/own.yaml:2" in server.log()
+        done = server.cli("doctor", "--data", server.data, check=False)
+        said = done.stdout.decode()
+        assert done.returncode == 1, said
+        assert "playbooks/own.yaml:2" in said and "palisade playbook check" in said
+        assert "rules/own.yaml:" in said and "palisade rules check" in said
+
+
+def test_doctor_vouches_for_no_other_server(own_palisade, palisade):
+    def doctor(*options):
+        done = own_palisade.cli("doctor", "--data", own_palisade.data, "--json", *options, check=False)
+        findings = json.loads(done.stdout)["findings"]
+        return done.returncode, {one["check"]: one for one in findings if one["check"].startswith("door")}
+
+    code, doors = doctor()
+    assert code == 0 and {one["level"] for one in doors.values()} == {"ok"}, doors
+    for section, door, port in (("gateway", "MQTT", palisade.mqtt), ("devices", "devices", palisade.devices),
+                                ("people", "people", palisade.people),
+                                ("operators", "operators", palisade.operators)):
+        code, doors = doctor("--set", f"{section}.listen=127.0.0.1:{port}")
+        found = doors[f"door for {door}"]
+        assert code == 1 and found["level"] == "fail" and "root" in found["detail"] and found["mend"], found

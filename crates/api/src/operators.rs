@@ -94,6 +94,7 @@ pub(crate) fn router(state: Arc<Operators>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/root.pem", get(root))
         .with_state(state)
 }
 
@@ -110,6 +111,12 @@ async fn readyz(State(operators): State<Arc<Operators>>) -> Response {
         }
         Err(_) => not_ready("the database does not answer\n"),
     }
+}
+
+/// The root certificate: it says whose door this is, which has no TLS that would.
+async fn root(State(operators): State<Arc<Operators>>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/x-pem-file")];
+    (headers, operators.identity.root_pem()).into_response()
 }
 
 async fn metrics(State(operators): State<Arc<Operators>>) -> Response {

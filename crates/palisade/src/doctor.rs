@@ -5,6 +5,8 @@ mod authority;
 mod database;
 mod doors;
 mod files;
+mod folders;
+mod whose;
 
 use std::process::ExitCode;
 
@@ -121,6 +123,7 @@ async fn examine(config: &Config, data: &DataDir) -> Vec<Finding> {
         return findings;
     }
     findings.push(files::key(&config.keys, data));
+    findings.extend(folders::examine(config, data));
     let running = match palisade_store::Store::is_in_use(data.path()) {
         Ok(running) => running,
         Err(error) => {
@@ -130,7 +133,7 @@ async fn examine(config: &Config, data: &DataDir) -> Vec<Finding> {
         }
     };
     findings.extend(database::examine(data, running).await);
-    let doors = tokio::task::block_in_place(|| doors::examine(config, running));
+    let doors = tokio::task::block_in_place(|| doors::examine(config, data, running));
     findings.extend(doors);
     findings
 }

@@ -9,7 +9,7 @@ mod house;
 pub(crate) mod logs;
 mod metrics;
 mod notify;
-mod signals;
+pub(crate) mod signals;
 mod tasks;
 mod telemetry;
 
@@ -24,6 +24,7 @@ use crate::{
     failure::{Context, Failure},
 };
 
+pub(crate) use drills::host;
 pub(crate) use house::{House, prepare};
 pub(crate) use tasks::Tasks;
 use telemetry::Telemetry;

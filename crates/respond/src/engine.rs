@@ -148,7 +148,7 @@ impl Respond {
     /// Opens response over the system of record.
     ///
     /// # Errors
-    /// When the store cannot be read, a playbook is not valid, or a webhook cannot be used.
+    /// When the store cannot be read, a shipped playbook is not valid, or a webhook cannot be used.
     pub async fn open(parts: RespondParts) -> Result<Arc<Self>, RespondError> {
         let webhooks = Webhooks::open(&parts.config.webhooks, parts.clock.clone())?;
         let destinations = Destinations {
@@ -269,6 +269,9 @@ impl Respond {
             let refreshed = tokio::task::spawn_blocking(move || respond.book.refresh());
             if refreshed.await.is_err() {
                 tracing::warn!("the directory of playbooks could not be looked at");
+            }
+            if let Err(error) = self.book.keep(&self.store).await {
+                tracing::warn!(%error, "the playbooks in force could not be kept; it is tried again");
             }
         }
     }

@@ -23,7 +23,8 @@ pub use engine::{ActionInfo, CaseFile, Hand, Happened, Respond, RespondParts, Re
 pub use error::{DeskError, RespondError};
 pub use playbook::{
     BookError, Conditions, MAX_TEXT as MAX_PLAYBOOK, Origin, Playbook, PlaybookInfo,
-    PlaybookProblem, Repeated, SHIPPED, Span, Step, SubjectKind, Trigger, check_text,
+    PlaybookProblem, Repeated, SHIPPED, Span, Step, SubjectKind, Trigger, check_directory,
+    check_text,
 };
 pub use subject::parse_target;
 pub use switch::Switch;

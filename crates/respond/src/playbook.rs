@@ -1,6 +1,7 @@
 //! Playbooks: what is done about which findings, as people write it down.
 
 mod book;
+mod folder;
 mod glob;
 mod matching;
 mod parse;
@@ -12,8 +13,7 @@ use palisade_core::{Mode, ProductId, SegmentId, Severity, port::Parameters};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use book::Book;
-pub use book::BookError;
-pub use book::{Origin, PlaybookInfo};
+pub use book::{BookError, Origin, PlaybookInfo, check_directory};
 pub(crate) use matching::{Facts, matches};
 pub use parse::{MAX_TEXT, PlaybookProblem, check_text};
 pub use span::Span;

@@ -1,4 +1,5 @@
-//! The doors: whether their addresses can be had, or are ours; whether a running server is ready.
+//! The doors: whether their addresses can be had, or are ours; whether a running server is ready. Whose a door is
+//! that listens tells the root that it shows: another Palisade answers as well as ours does.
 
 use std::{
     io::ErrorKind,
@@ -6,26 +7,47 @@ use std::{
     time::Duration,
 };
 
-use super::Finding;
-use crate::config::Config;
+use super::{
+    Finding,
+    whose::{Shown, Whose},
+};
+use crate::{config::Config, data::DataDir};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks at every address that is configured.
-pub(super) fn examine(config: &Config, running: bool) -> Vec<Finding> {
+pub(super) fn examine(config: &Config, data: &DataDir, running: bool) -> Vec<Finding> {
+    let whose = running.then(|| Whose::new(config, data));
     let mut findings = Vec::new();
     for (door, key, addresses) in [
         ("door for MQTT", "gateway", &config.gateway.listen),
         ("door for devices", "devices", &config.devices.listen),
         ("door for people", "people", &config.people.listen),
-        ("door for operators", "operators", &config.operators.listen),
     ] {
-        findings.extend(
-            addresses
-                .iter()
-                .map(|address| judge(door, key, *address, running)),
-        );
+        let judged = addresses.iter().map(|address| {
+            let shown = || {
+                whose
+                    .as_ref()
+                    .map(|whose| whose.over_tls(reachable(*address)))
+            };
+            judge((door, key), *address, running, shown)
+        });
+        findings.extend(judged);
     }
+    let judged = config.operators.listen.iter().map(|address| {
+        let shown = || {
+            whose
+                .as_ref()
+                .map(|whose| whose.over_http(reachable(*address)))
+        };
+        judge(
+            ("door for operators", "operators"),
+            *address,
+            running,
+            shown,
+        )
+    });
+    findings.extend(judged);
     match running {
         true => findings.push(ready(&config.operators.listen)),
         false => findings.push(Finding::warn(
@@ -37,7 +59,12 @@ pub(super) fn examine(config: &Config, running: bool) -> Vec<Finding> {
     findings
 }
 
-fn judge(door: &'static str, section: &str, address: SocketAddr, running: bool) -> Finding {
+fn judge(
+    (door, section): (&'static str, &str),
+    address: SocketAddr,
+    running: bool,
+    shown: impl Fn() -> Option<Shown>,
+) -> Finding {
     match (TcpListener::bind(address), running) {
         (Ok(_), false) => Finding::ok(door, format!("{address} is free")),
         (Ok(_), true) if address.port() == 0 => Finding::ok(door, "it takes any free port"),
@@ -46,9 +73,22 @@ fn judge(door: &'static str, section: &str, address: SocketAddr, running: bool) 
             format!("the server runs, but nobody listens on {address}"),
             "the configuration was changed: restart the server",
         ),
-        (Err(error), true) if error.kind() == ErrorKind::AddrInUse => {
-            Finding::ok(door, format!("{address} is in use, as it should be"))
-        }
+        (Err(error), true) if error.kind() == ErrorKind::AddrInUse => match shown() {
+            None | Some(Shown::Ours) => {
+                Finding::ok(door, format!("{address} is in use, as it should be"))
+            }
+            Some(Shown::Others(why)) => Finding::fail(
+                door,
+                format!("{address} is not the door of this data directory's server: {why}"),
+                "give the doctor the configuration that the server was started with (--config, --set); if it is this \
+                 one, restart the server",
+            ),
+            Some(Shown::Unknown(why)) => Finding::warn(
+                door,
+                format!("{address} is in use, and does not say by which server: {why}"),
+                "run the doctor again; restart the server if it stays so",
+            ),
+        },
         (Err(error), _) if error.kind() == ErrorKind::AddrInUse => Finding::fail(
             door,
             format!("{address} is in use by another program"),

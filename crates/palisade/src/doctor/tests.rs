@@ -101,3 +101,35 @@ async fn an_address_that_another_program_has_fails() {
     assert!(keys.next().is_some(), "{findings:?}");
     assert_eq!(level(&findings, "door for devices"), Level::Ok);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_rule_or_playbook_fails_with_its_line() {
+    let mut config = config();
+    let (_directory, data) = prepared(&config).await;
+    let (rules, playbooks) = (data.path().join("rules"), data.path().join("playbooks"));
+    for folder in [&rules, &playbooks] {
+        std::fs::create_dir(folder).expect("makes");
+    }
+    let findings = examine(&config, &data).await;
+    assert_eq!(level(&findings, "rules"), Level::Warn);
+    assert_eq!(level(&findings, "playbooks"), Level::Warn);
+    config.detect.rules_dir = Some("rules".into());
+    config.respond.playbooks_dir = Some("playbooks".into());
+    let findings = examine(&config, &data).await;
+    assert_eq!(level(&findings, "rules"), Level::Ok);
+    assert_eq!(level(&findings, "playbooks"), Level::Ok);
+    std::fs::write(rules.join("own.yaml"), "title: own\ndetection: {\n").expect("writes");
+    std::fs::write(playbooks.join("own.yaml"), "name: own\nnmae: own\n").expect("writes");
+    let findings = examine(&config, &data).await;
+    for check in ["rules", "playbooks"] {
+        let mut bad = findings.iter().filter(|one| one.check == check);
+        let bad = bad.next().expect("was looked at");
+        assert_eq!(bad.level, Level::Fail);
+        assert!(
+            bad.detail.contains(&format!("{check}/own.yaml:")),
+            "{bad:?}"
+        );
+        let mend = bad.mend.as_deref().unwrap_or_default();
+        assert!(mend.contains(" check "), "{bad:?}");
+    }
+}

@@ -228,7 +228,7 @@ fn later(now: Timestamp, seconds: u64) -> Timestamp {
 }
 
 /// The address that a drill uses to reach a door which listens on `port`.
-pub(super) fn host(server_names: &[String]) -> String {
+pub(crate) fn host(server_names: &[String]) -> String {
     let is_address = |name: &&String| name.parse::<IpAddr>().is_ok();
     let named = server_names.iter().find(|name| !is_address(name));
     named.map_or_else(|| "localhost".to_owned(), Clone::clone)

@@ -68,6 +68,66 @@ async fn a_directory_is_read_again_and_a_bad_file_leaves_in_force_what_is() {
 }
 
 #[tokio::test]
+async fn a_start_over_a_bad_directory_goes_on_with_what_was_last_good() {
+    let directory = TempDir::new().expect("a directory");
+    let config = RespondConfig {
+        playbooks_dir: Some(directory.path().to_owned()),
+        ..RespondConfig::default()
+    };
+    write_playbook(directory.path(), "own.yaml", &text("own", "observe"));
+    let house = House::with(config.clone()).await;
+    // The shipped one would quarantine by itself; the operator's does not.
+    let own = text("scanning-or-flooding-device", "dry-run");
+    write_playbook(directory.path(), "scan.yaml", &own);
+    until(async || {
+        house
+            .respond
+            .playbooks()
+            .iter()
+            .any(|one| *one.text == *own)
+    })
+    .await;
+    until(async || {
+        let kept = house.store.settings().get("playbooks/last_good").await;
+        let kept = kept.expect("reads").expect("kept");
+        String::from_utf8_lossy(&kept).contains("scan.yaml")
+    })
+    .await;
+    let (data, clock) = house.stop().await;
+    let bad = text("own", "auto").replace("ttl", "tll");
+    write_playbook(directory.path(), "own.yaml", &bad);
+    let house = House::at(data, clock, config, |all| all).await;
+    let problem = house.respond.playbook_problem().expect("a problem");
+    assert!(problem.to_string().contains("own.yaml:7:"), "{problem}");
+    let mode = |name: &str| {
+        let found = house.respond.playbook(name).expect("in force");
+        found.playbook.actions[0].mode
+    };
+    assert_eq!(mode("own"), Mode::Observe);
+    assert_eq!(mode("scanning-or-flooding-device"), Mode::DryRun);
+    write_playbook(directory.path(), "own.yaml", &text("own", "approve"));
+    until(async || house.respond.playbook_problem().is_none()).await;
+    assert_eq!(mode("own"), Mode::Approve);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_first_start_over_a_bad_directory_has_the_shipped_playbooks_and_says_why() {
+    let directory = TempDir::new().expect("a directory");
+    let gone = directory.path().join("gone");
+    let house = over(&gone).await;
+    assert_eq!(house.respond.playbooks().len(), 7);
+    let problem = house.respond.playbook_problem().expect("a problem");
+    assert!(problem.to_string().contains("gone"), "{problem}");
+    // It is empty when it is there, as it was taken to be while it was not.
+    std::fs::create_dir(&gone).expect("makes");
+    until(async || house.respond.playbook_problem().is_none()).await;
+    write_playbook(&gone, "own.yaml", &text("own", "observe"));
+    until(async || house.respond.playbooks().len() == 8).await;
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn a_playbook_of_the_directory_takes_the_place_of_the_shipped_one_of_its_name() {
     let directory = TempDir::new().expect("a directory");
     let own = text("scanning-or-flooding-device", "dry-run");
