@@ -2,8 +2,12 @@
 
 import json
 import os
+import signal
+import subprocess
 
-from palisade import binary, run
+import pytest
+
+from palisade import binary, run, wait_for
 
 
 def test_the_demo_contains_its_bad_device_and_leaves_nothing_behind(tmp_path):
@@ -14,4 +18,46 @@ def test_the_demo_contains_its_bad_device_and_leaves_nothing_behind(tmp_path):
     steps = [step["step"] for step in story["timeline"]]
     for wanted in ("session_closed", "reconnect_refused", "found", "quarantined", "certificate_on_crl"):
         assert wanted in steps
+    assert list(tmp_path.iterdir()) == []
+
+
+def start(tmp_path, *options, **popen):
+    return subprocess.Popen([binary("palisade"), "demo", "--devices", "3", *options], stdin=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path),
+                                                            "HOME": str(tmp_path)}, **popen)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_demo_leaves_nothing_behind_when_it_is_told_to_end(tmp_path, name):
+    demo = start(tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        # In the middle of it: the server is up, and devices enrol.
+        wait_for(lambda: list(tmp_path.glob("*/data/root.pem")), "a server")
+        demo.send_signal(getattr(signal, name))
+        assert demo.wait(timeout=60) == 1
+    finally:
+        demo.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_demo_that_is_held_leaves_nothing_behind_when_it_is_told_to_end(tmp_path, name):
+    demo = start(tmp_path, "--hold", stdout=subprocess.PIPE)
+    try:
+        assert any(b"PALISADE_TOKEN" in line for line in demo.stdout)
+        assert list(tmp_path.iterdir()) != []
+        demo.send_signal(getattr(signal, name))
+        assert demo.wait(timeout=60) == 0
+    finally:
+        demo.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_leaves_nothing_behind_when_nobody_reads_it_any_longer(tmp_path):
+    demo = start(tmp_path, "--hold", stdout=subprocess.PIPE)
+    demo.stdout.close()
+    try:
+        assert demo.wait(timeout=120) == 0
+    finally:
+        demo.kill()
     assert list(tmp_path.iterdir()) == []

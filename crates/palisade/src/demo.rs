@@ -12,7 +12,8 @@ mod server;
 mod view;
 
 use std::{
-    io::IsTerminal,
+    io::{ErrorKind, IsTerminal},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,11 +24,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     failure::{Context, Failure},
     output::Output,
+    serve::signals,
 };
 use fleet::Fleet;
 use operator::Operator;
 use picture::{Picture, Stage};
-use report::Report;
+use report::{NEXT, Report};
 use server::Server;
 
 /// How long the fleet speaks in peace before a device turns bad.
@@ -64,59 +66,91 @@ struct Told {
 
 impl DemoArgs {
     pub(crate) fn run(self, output: Output) -> Result<(), Failure> {
+        // Declared first, to be removed last: when nothing runs any longer that could write into it, however this ends.
+        let mut directory = None;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .context("the demo cannot start")?;
-        let done = runtime.block_on(self.play(output));
+        let end = CancellationToken::new();
+        runtime.block_on(async { signals::watch_to_clean_up(&end) })?;
+        let made = tempfile::Builder::new().prefix("palisade-demo-").tempdir();
+        let directory = directory.insert(made.context("a temporary directory")?);
+        let done = runtime.block_on(self.play(output, directory.path(), &end));
         runtime.shutdown_timeout(Duration::from_secs(5));
+        std::fs::remove_dir_all(directory.path()).context(directory.path().display())?;
         done
     }
 
-    async fn play(self, output: Output) -> Result<(), Failure> {
+    async fn play(
+        self,
+        output: Output,
+        directory: &Path,
+        end: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let interrupted = || Failure::new("interrupted");
         let picture = Arc::new(Picture::new(self.devices));
         let stop_view = CancellationToken::new();
         let is_live = !output.is_json() && std::io::stdout().is_terminal();
         let view = view::show(picture.clone(), stop_view.clone(), is_live);
         let scene = async {
-            let server = Server::start().await?;
-            let told = self.scene(&server, &picture, is_live).await;
+            let server = end.run_until_cancelled(Server::start(directory)).await;
+            let server = match server.unwrap_or_else(|| Err(interrupted())) {
+                Ok(server) => server,
+                Err(failure) => {
+                    stop_view.cancel();
+                    return Err(failure);
+                }
+            };
+            let told = self.scene(&server, &picture, is_live);
+            let told = end.run_until_cancelled(told).await;
             // The picture goes before anything else is printed, whatever came of it.
             stop_view.cancel();
-            Ok((server, told))
+            Ok((server, told.unwrap_or_else(|| Err(interrupted()))))
         };
-        let (scene, ()) = tokio::join!(
-            async {
-                let scene: Result<_, Failure> = tokio::select! {
-                    scene = scene => scene,
-                    _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted")),
-                };
-                stop_view.cancel();
-                scene
-            },
-            view
-        );
+        let (scene, ()) = tokio::join!(scene, view);
         let (server, told) = scene?;
         let told = match told {
-            Ok(Told {
-                report,
-                fleet,
-                operator,
-            }) => {
-                report.print(output)?;
-                if !self.hold {
-                    Report::print_next(output)?;
-                } else {
-                    server.say_how_to_reach_it(operator.token())?;
-                    let _ = tokio::signal::ctrl_c().await;
-                }
-                fleet.stop().await;
-                report.verdict()
-            }
+            Ok(told) => self.tell(told, &server, output, end).await,
             Err(failure) => Err(failure),
         };
         server.stop().await?;
         told
+    }
+
+    /// Prints what came of it, and lets it run on where that is wanted.
+    async fn tell(
+        &self,
+        told: Told,
+        server: &Server,
+        output: Output,
+        end: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let Told {
+            report,
+            fleet,
+            operator,
+        } = told;
+        let mut text = report.to_text(output)?;
+        match (self.hold, output.is_json()) {
+            (true, _) => {
+                let how = server.how_to_reach_it(operator.token())?;
+                text = format!("{text}\n{how}");
+            }
+            (false, true) => {}
+            (false, false) => text = format!("{text}\n{NEXT}"),
+        }
+        let written = output.line(&text);
+        if self.hold && written.is_ok() {
+            end.cancelled().await;
+        }
+        fleet.stop().await;
+        match written {
+            // Whoever read has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(()) => report.verdict(),
+        }
     }
 
     async fn scene(

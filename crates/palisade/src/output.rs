@@ -53,10 +53,15 @@ impl Output {
         self.colour
     }
 
+    /// One line, as it stands, for who has something left to do when nobody reads any longer.
+    pub(crate) fn line(&self, text: &str) -> std::io::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+    }
+
     /// One line, as it stands.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = std::io::stdout().lock();
-        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        match self.line(text) {
             // Whoever read has seen enough (`palisade device list | head`).
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
             other => Ok(other?),

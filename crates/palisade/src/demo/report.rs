@@ -17,6 +17,11 @@ pub(super) struct Step {
     pub(super) after: Option<Duration>,
 }
 
+/// Where people go from here.
+pub(super) const NEXT: &str = "
+Next: `./demo --hold` keeps all of this running, to look around in.
+The tour in README.md sets up a server and devices of your own.";
+
 /// What came of the demo.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Report {
@@ -54,46 +59,36 @@ impl Report {
         })
     }
 
-    /// Prints the timeline.
-    pub(super) fn print(&self, output: Output) -> Result<(), Failure> {
+    /// The timeline, as it is printed.
+    pub(super) fn to_text(&self, output: Output) -> Result<String, Failure> {
         if output.is_json() {
-            return output.json(&self.to_json());
+            return Ok(serde_json::to_string_pretty(&self.to_json())?);
         }
-        output.text(&format!(
+        let mut lines = vec![format!(
             "\n{} turned bad: {}.\nAfter its first bad act:\n",
             self.device, self.act
-        ))?;
-        for step in &self.steps {
+        )];
+        lines.extend(self.steps.iter().map(|step| {
             let after = match step.after {
                 Some(after) => format!("{:>9.1} ms", millis(after)),
                 None => format!("{:>12}", "never"),
             };
-            output.text(&format!("  {after}  {}", step.words))?;
-        }
-        output.text(&format!("\nWhy: {}", self.why))?;
+            format!("  {after}  {}", step.words)
+        }));
+        lines.push(format!("\nWhy: {}", self.why));
         let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
-        output.text(&format!(
+        lines.push(format!(
             "Fleet: {} of {} devices still connected; {} messages allowed, {} denied.",
             number(&self.fleet, "connected"),
             number(&self.fleet, "devices"),
             number(&self.fleet, "messages"),
             number(&self.fleet, "denied"),
-        ))?;
-        output.text(&format!(
+        ));
+        lines.push(format!(
             "Ledger: {} entries, each read again and unchanged.",
             number(&self.ledger, "entries")
-        ))
-    }
-
-    /// Says where people go from here.
-    pub(super) fn print_next(output: Output) -> Result<(), Failure> {
-        match output.is_json() {
-            true => Ok(()),
-            false => output.text(
-                "\nNext: `./demo --hold` keeps all of this running, to look around in.\n\
-                 The tour in README.md sets up a server and devices of your own.",
-            ),
-        }
+        ));
+        Ok(lines.join("\n"))
     }
 
     fn missing(&self) -> Vec<&'static str> {

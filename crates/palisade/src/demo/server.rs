@@ -1,6 +1,6 @@
-//! The server of the demo: the real one, on ports of its own, in a directory that goes when it stops.
+//! The server of the demo: the real one, on ports of its own.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use crate::{
     config::Config,
@@ -20,18 +20,12 @@ pub(super) struct Server {
     data: DataDir,
     root_pem: String,
     setup_token: String,
-    // The last to go.
-    directory: tempfile::TempDir,
 }
 
 impl Server {
     /// Starts a server whose authority, keys and databases are new.
-    pub(super) async fn start() -> Result<Self, Failure> {
-        let directory = tempfile::Builder::new()
-            .prefix("palisade-demo-")
-            .tempdir()
-            .context("a temporary directory")?;
-        let data = DataDir::create(&directory.path().join("data"))?;
+    pub(super) async fn start(directory: &Path) -> Result<Self, Failure> {
+        let data = DataDir::create(&directory.join("data"))?;
         let house = House::open(&config(), &data).await?;
         let root_pem = std::fs::read_to_string(data.root_certificate())
             .context(data.root_certificate().display())?;
@@ -49,7 +43,6 @@ impl Server {
             data,
             root_pem,
             setup_token,
-            directory,
         })
     }
 
@@ -80,9 +73,9 @@ impl Server {
     }
 
     /// Tells people what is there to be used while it runs.
-    pub(super) fn say_how_to_reach_it(&self, token: &str) -> Result<(), Failure> {
+    pub(super) fn how_to_reach_it(&self, token: &str) -> Result<String, Failure> {
         let program = std::env::current_exe().context("the path of this program")?;
-        println!(
+        Ok(format!(
             "
 It keeps running until Ctrl-C. In another terminal:
 
@@ -99,11 +92,10 @@ MQTT is on {mqtt}, enrolment (EST) on {devices}, metrics on http://127.0.0.1:{me
             mqtt = self.mqtt(),
             devices = self.devices_url(),
             metrics = port(&self.house.api.operators_addrs()),
-        );
-        Ok(())
+        ))
     }
 
-    /// Stops it and removes everything that it wrote.
+    /// Stops it.
     pub(super) async fn stop(self) -> Result<(), Failure> {
         self.house.api.set_ready(false);
         for tasks in [self.doors, self.keepers] {
@@ -115,7 +107,7 @@ MQTT is on {mqtt}, enrolment (EST) on {devices}, metrics on http://127.0.0.1:{me
             }
         }
         self.house.close().await;
-        self.directory.close().context("the temporary directory")
+        Ok(())
     }
 }
 

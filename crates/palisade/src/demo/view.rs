@@ -1,6 +1,6 @@
 //! The live view: a picture for people on a terminal, lines for everybody else.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use ratatui::{
     Frame, Terminal,
@@ -45,7 +45,8 @@ async fn tell(picture: &Picture, stop: &CancellationToken) {
         let is_over = stop.is_cancelled();
         let steps = picture.snapshot().steps;
         for (at, words) in steps.iter().skip(told) {
-            eprintln!("{:>8.3} s  {words}", at.as_secs_f64());
+            // Who does not read on is no reason to stop: the timeline may still be read.
+            let _ = writeln!(std::io::stderr(), "{:>8.3} s  {words}", at.as_secs_f64());
         }
         told = steps.len();
         if is_over {
