@@ -2,6 +2,7 @@
 //! the other in turns; each figure is the median of the runs.
 
 mod attack;
+mod audit;
 mod broker;
 mod client;
 mod containment;
@@ -19,6 +20,7 @@ mod report;
 mod rest;
 mod rules;
 mod sessions;
+mod sigmahq;
 
 use std::path::PathBuf;
 
@@ -66,6 +68,9 @@ struct Options {
     /// Where the Numenta Anomaly Benchmark is (its data/ and labels/).
     #[arg(long, value_name = "DIR")]
     nab: Option<PathBuf>,
+    /// Where SigmaHQ's rules and their regression data are (a checkout of SigmaHQ/sigma).
+    #[arg(long, value_name = "DIR")]
+    sigma: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,6 +104,10 @@ enum What {
     Streams,
     /// The Numenta Anomaly Benchmark, against EWMA-z and a windowed Gaussian; needs --nab.
     Nab,
+    /// What the rules of SigmaHQ must match; needs --sigma.
+    SigmaHq,
+    /// An audit of a large fleet.
+    Audit,
 }
 
 #[tokio::main]
@@ -136,6 +145,8 @@ async fn main() -> Result<()> {
             What::Reads => people::print_reads(&options).await?,
             What::Streams => people::print_streams(&options).await?,
             What::Nab => nab::measure(options.nab.as_deref())?,
+            What::SigmaHq => sigmahq::measure(options.sigma.as_deref())?,
+            What::Audit => tokio::task::block_in_place(|| audit::measure(&options))?,
         }
     }
     Ok(())

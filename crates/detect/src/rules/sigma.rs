@@ -6,6 +6,7 @@ mod event;
 mod read;
 mod route;
 mod set;
+mod threshold;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,6 +17,7 @@ use palisade_core::Timestamp;
 use rsigma_eval::{CompiledRule, Engine, EvaluationResult, ResultBody};
 
 pub(crate) use read::MAX_FILE;
+use threshold::{Bound, Ladder};
 
 use super::{
     EngineStats, Family, FlatEvent, Rule, RuleEngine, RuleError, RuleFile, RuleMatch,
@@ -34,14 +36,20 @@ const MAX_FIELD_TEXT: usize = 120;
 pub struct RuleSet {
     rules: Vec<Rule>,
     /// What detections were compiled to, for which kind of events each; nothing for correlations.
-    compiled: Vec<Compiled>,
+    compiled: Vec<Vec<Compiled>>,
     /// For each rule the correlations that it feeds: which, and at which place of their lists.
     feeds: Vec<Vec<(usize, usize)>>,
     correlations: Vec<Correlating>,
 }
 
-/// A detection, compiled for events of some kinds, or once for all.
-type Compiled = Vec<(Option<&'static str>, Arc<CompiledRule>)>;
+/// A detection, compiled for events of one kind, or of all where it says nothing.
+#[derive(Debug, Clone)]
+struct Compiled {
+    kind: Option<&'static str>,
+    bound: Option<Bound>,
+    rule: Arc<CompiledRule>,
+}
+
 /// Events of which family and kind an engine is about; of all where it says nothing.
 type Route = (Option<Family>, Option<&'static str>);
 
@@ -80,36 +88,43 @@ impl RuleSet {
 /// Evaluates a set of rules.
 pub struct SigmaEngine {
     set: Arc<RuleSet>,
-    engines: HashMap<Route, Engine>,
+    asked: HashMap<Route, Asked>,
     windows: Windows,
     /// Rules that matched an event and were not looked at yet.
     matched: VecDeque<RuleMatch>,
     matches_lost: u64,
 }
 
+/// The rules of a route.
+struct Asked {
+    engine: Engine,
+    ladder: Ladder,
+}
+
 impl SigmaEngine {
     fn new(set: Arc<RuleSet>) -> Self {
-        let mut routed: HashMap<Route, Vec<CompiledRule>> = HashMap::new();
+        let mut routed: HashMap<Route, Vec<(Option<Bound>, CompiledRule)>> = HashMap::new();
         for (place, (rule, compiled)) in set.rules.iter().zip(&set.compiled).enumerate() {
             if !rule.is_told() && set.feeds[place].is_empty() {
                 continue;
             }
-            for (kind, compiled) in compiled {
+            for Compiled {
+                kind,
+                bound,
+                rule: compiled,
+            } in compiled
+            {
                 let mut compiled = CompiledRule::clone(compiled);
                 // A match is found again by its place; whatever else it would carry is in the set.
                 compiled.id = Some(place.to_string());
                 let route = (rule.family, *kind);
-                routed.entry(route).or_default().push(compiled);
+                let routed = routed.entry(route).or_default();
+                routed.push((bound.clone(), compiled));
             }
         }
-        let engine = |rules: Vec<CompiledRule>| {
-            let mut engine = Engine::new();
-            engine.extend_compiled_rules(rules);
-            engine
-        };
         let routed = routed.into_iter();
-        let engines = routed.map(|(route, rules)| (route, engine(rules)));
-        let engines = engines.collect();
+        let asked = routed.map(|(route, rules)| (route, Asked::new(rules)));
+        let asked = asked.collect();
         let correlations = set.correlations.iter().map(|one| {
             let id = set.rules[one.rule].id.clone();
             (id, one.fingerprint, one.correlation.clone())
@@ -117,7 +132,7 @@ impl SigmaEngine {
         Self {
             windows: Windows::new(correlations.collect()),
             set,
-            engines,
+            asked,
             matched: VecDeque::new(),
             matches_lost: 0,
         }
@@ -168,9 +183,8 @@ impl RuleEngine for SigmaEngine {
     fn evaluate(&mut self, event: &FlatEvent<'_>, now: Timestamp, out: &mut Vec<RuleMatch>) {
         let (family, kind) = (Some(event.family), Some(event.kind));
         for route in [(family, kind), (family, None), (None, kind), (None, None)] {
-            if let Some(engine) = self.engines.get(&route) {
-                let found = engine.evaluate(event);
-                self.matched.extend(found.into_iter().filter_map(to_match));
+            if let Some(asked) = self.asked.get(&route) {
+                self.matched.extend(asked.evaluate(event));
             }
         }
         // Correlations may feed correlations. It ends: they are in no circle.
@@ -184,6 +198,30 @@ impl RuleEngine for SigmaEngine {
             matches_lost: self.matches_lost,
             ..self.windows.stats()
         }
+    }
+}
+
+impl Asked {
+    fn new(rules: Vec<(Option<Bound>, CompiledRule)>) -> Self {
+        let (mut indexed, mut bounded) = (Vec::new(), Vec::new());
+        for (bound, rule) in rules {
+            match bound {
+                Some(bound) => bounded.push((bound, rule)),
+                None => indexed.push(rule),
+            }
+        }
+        let mut engine = Engine::new();
+        engine.extend_compiled_rules(indexed);
+        Self {
+            engine,
+            ladder: Ladder::new(bounded),
+        }
+    }
+
+    fn evaluate(&self, event: &FlatEvent<'_>) -> impl Iterator<Item = RuleMatch> + use<> {
+        let mut found = self.engine.evaluate(event);
+        found.extend(self.ladder.evaluate(event));
+        found.into_iter().filter_map(to_match)
     }
 }
 

@@ -305,10 +305,11 @@ impl Client {
             body.push(*options);
         }
         self.send(&packet(0x82, &body)).await;
-        match self.recv().await {
-            Got::SubAck(of, reasons) if of == id => reasons,
-            other => panic!("{other:?} came instead of SUBACK"),
-        }
+        self.answer(&format!("SUBACK {id}"), |got| match got {
+            Got::SubAck(of, reasons) if *of == id => Some(reasons.clone()),
+            _ => None,
+        })
+        .await
     }
 
     pub async fn unsubscribe(&mut self, filters: &[&str]) -> Vec<u8> {
@@ -321,10 +322,11 @@ impl Client {
             body.extend(binary(filter.as_bytes()));
         }
         self.send(&packet(0xa2, &body)).await;
-        match self.recv().await {
-            Got::UnsubAck(of, reasons) if of == id => reasons,
-            other => panic!("{other:?} came instead of UNSUBACK"),
-        }
+        self.answer(&format!("UNSUBACK {id}"), |got| match got {
+            Got::UnsubAck(of, reasons) if *of == id => Some(reasons.clone()),
+            _ => None,
+        })
+        .await
     }
 
     /// Publishes and waits for nothing. Gives the packet identifier.
@@ -383,18 +385,30 @@ impl Client {
         self.acknowledged(0x40, id).await
     }
 
-    /// The reason of an acknowledgement; messages that come before it are for later.
+    /// The reason of an acknowledgement.
     async fn acknowledged(&mut self, first: u8, id: u16) -> u8 {
+        self.answer(&format!("{first:#x} for {id}"), |got| match got {
+            Got::Ack(kind, of, reason) if *kind == first && *of == id => Some(*reason),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The answer to what was asked; messages that come before it are for later.
+    async fn answer<T>(&mut self, what: &str, read: impl Fn(&Got) -> Option<T>) -> T {
         let mut aside = VecDeque::new();
-        let reason = loop {
-            match self.recv().await {
-                Got::Ack(kind, of, reason) if kind == first && of == id => break reason,
+        let answer = loop {
+            let got = self.recv().await;
+            if let Some(answer) = read(&got) {
+                break answer;
+            }
+            match got {
                 Got::Publish(publish) => aside.push_back(Got::Publish(publish)),
-                other => panic!("{other:?} came instead of {first:#x} for {id}"),
+                other => panic!("{other:?} came instead of {what}"),
             }
         };
         self.aside.extend(aside);
-        reason
+        answer
     }
 
     pub async fn ack(&mut self, first: u8, id: u16) {

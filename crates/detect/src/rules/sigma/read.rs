@@ -16,6 +16,7 @@ use super::{
     Compiled,
     check::{self, Wrong},
     correlation, route,
+    threshold::Bound,
 };
 
 /// The most bytes of a file.
@@ -54,7 +55,7 @@ impl Draft {
 
 #[derive(Debug, Clone)]
 pub(super) enum DraftBody {
-    Detection(Compiled),
+    Detection(Vec<Compiled>),
     Correlation {
         /// The rules that it is about, by UUID or name.
         about: Vec<String>,
@@ -248,7 +249,7 @@ impl Document<'_> {
     }
 
     /// Compiles a rule for each kind of event that it can match.
-    fn compile(&self, rule: &SigmaRule) -> Result<Compiled, RuleError> {
+    fn compile(&self, rule: &SigmaRule) -> Result<Vec<Compiled>, RuleError> {
         let mut bare = rule.clone();
         // What the compiler would read of these is ours to say.
         bare.custom_attributes.clear();
@@ -256,19 +257,23 @@ impl Document<'_> {
         bare.falsepositives.clear();
         bare.description = None;
         bare.detection.named.values_mut().for_each(check::anchor);
-        let compile = |rule: &SigmaRule| {
+        let compile = |kind, rule: &SigmaRule| {
             let compiled = compile_rule(rule);
             let mut compiled = compiled.map_err(|error| self.parse_error(&error.to_string()))?;
             compiled.title.clear();
-            Ok(Arc::new(compiled))
+            Ok(Compiled {
+                kind,
+                bound: Bound::of(&rule.detection),
+                rule: Arc::new(compiled),
+            })
         };
         let Some(kinds) = route::kinds(&bare.detection) else {
-            return Ok(vec![(None, compile(&bare)?)]);
+            return Ok(vec![compile(None, &bare)?]);
         };
         let for_kind = |kind| {
             let mut bare = bare.clone();
             route::for_kind(&mut bare.detection, kind);
-            Ok((Some(kind), compile(&bare)?))
+            compile(Some(kind), &bare)
         };
         kinds.into_iter().map(for_kind).collect()
     }
