@@ -162,3 +162,19 @@ def test_what_is_ordered_about_a_late_device_goes_through_the_guard_rails(server
     waiting = wait_for(revocation, "a revocation is ordered")
     assert [one["state"] for one in waiting] == ["waiting"], waiting
     assert waiting[0]["playbook"] == "weak-or-shared-key"
+
+
+def test_a_person_asks_for_a_new_key_without_a_case(server, agent):
+    agent.start()
+    server.login()
+    before = (agent.state / "identity.pem").read_text()
+    asked = server.cli("device", "rotate", agent.name, "--within", "1h", "--reason", "the image was cloned")
+    assert asked.returncode == 0 and "is asked for a new key" in asked.stdout, asked
+    wait_for(lambda: (agent.state / "identity.pem").read_text() != before, "it has another key and certificate")
+    wait_for(lambda: server.get(f"/devices/{agent.name}/rotation")["state"] == "done", "it is done", 40)
+    old, new = sorted(certificates(server, agent.name), key=lambda one: one["issued_at"])
+    assert old["revocation"]["reason"] == "superseded" and not new.get("revocation"), (old, new)
+    shown = server.cli("device", "rotation", agent.name, "--json")
+    assert json.loads(shown.stdout)["serial"] == new["serial"], shown
+    late = server.cli("device", "rotation", agent.name, "--stop", check=False)
+    assert late.returncode != 0 and "revoked already" in late.stderr, late

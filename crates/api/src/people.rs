@@ -50,6 +50,7 @@ mod products;
 mod replay;
 mod response;
 mod roles;
+mod rotation;
 mod routes;
 mod rules;
 mod rules_replay;
@@ -289,6 +290,7 @@ fn routes() -> Routes {
         .and(devices::routes())
         .and(import::routes())
         .and(containment::routes())
+        .and(rotation::routes())
         .and(device_state::routes())
         .and(sessions::routes())
         .and(tokens::routes())

@@ -8,6 +8,7 @@
 //! Whoever holds a copy of the old key can follow too. Two new keys for one request are the sign of it, or of
 //! an answer that was lost: then nothing ends by itself, and a person decides.
 
+mod by_hand;
 mod keep;
 mod state;
 

@@ -45,7 +45,7 @@ pub(super) fn routes() -> Routes {
 pub(crate) struct ActRequest {
     /// Why; it is recorded.
     #[serde(default)]
-    reason: Reason,
+    pub(super) reason: Reason,
 }
 
 /// A device after something was done to it.

@@ -249,3 +249,36 @@ async fn the_status_counts_devices() {
     assert_eq!(status["policy_version"], 1);
     assert_eq!(status["root_key_is_here"], true);
 }
+
+#[tokio::test]
+async fn a_person_asks_a_device_for_a_new_key_and_takes_it_back() {
+    let house = house().await;
+    house.fleet(&["cam-1"]).await;
+    let path = "/api/v1/devices/cam-1/rotate";
+    // Without a certificate there is none to replace.
+    let why = house.post(path, json!({})).problem(409).await;
+    assert!(why.contains("no certificate"), "{why}");
+    enrolled(&house, "cam-1").await;
+    house
+        .get("/api/v1/devices/cam-1/rotation")
+        .problem(404)
+        .await;
+    for wrong in [json!({ "within_s": 0 }), json!({ "keep_old_s": 2_592_001 })] {
+        house.post(path, wrong).problem(422).await;
+    }
+    let body = json!({ "reason": "a clone", "within_s": 600, "keep_old_s": 0 });
+    let asked = house.post(path, body).expect(200).await;
+    assert_eq!(
+        (&asked["state"], &asked["is_late"]),
+        (&json!("asked"), &json!(false))
+    );
+    house.post(path, json!({})).problem(409).await;
+    let shown = house.get("/api/v1/devices/cam-1/rotation").expect(200);
+    assert_eq!(shown.await, asked);
+    let stop = "/api/v1/devices/cam-1/rotation/stop";
+    let stopped = house.post(stop, json!({ "reason": "found" })).expect(200);
+    assert_eq!(stopped.await["state"], "cancelled");
+    house.post(stop, json!({})).problem(409).await;
+    // It can be asked anew.
+    house.post(path, json!({})).expect(200).await;
+}

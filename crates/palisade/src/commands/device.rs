@@ -2,6 +2,7 @@
 
 mod add;
 mod contain;
+mod rotate;
 mod standing;
 
 use clap::{Args, Subcommand};
@@ -16,6 +17,7 @@ use crate::{
 
 use add::{AddArgs, ImportArgs};
 use contain::{ContainArgs, RevokeArgs};
+use rotate::{RotateArgs, RotationArgs};
 
 pub(super) use standing::count_contained;
 
@@ -117,6 +119,16 @@ The file has the heading id,product,labels; labels are key=value, separated by s
     /// Let a revoked device enrol anew
     #[command(after_help = "Examples:\n  palisade device reinstate cam-1 --reason 'repaired'")]
     Reinstate(ContainArgs),
+    /// Ask a device for a new key; its old certificates end when it uses the new one
+    #[command(after_help = "Examples:
+  palisade device rotate cam-1 --reason 'the image was cloned'
+  palisade device rotate cam-1 --within 7d --keep-old 0s")]
+    Rotate(RotateArgs),
+    /// Show how far a device came with its new key, or ask it no longer
+    #[command(after_help = "Examples:
+  palisade device rotation cam-1
+  palisade device rotation cam-1 --stop --reason 'the copy was found'")]
+    Rotation(RotationArgs),
     /// List the certificates of a device
     #[command(after_help = "Examples:\n  palisade device certificates cam-1")]
     Certificates(DeviceArgs),
@@ -194,6 +206,8 @@ impl Act for DeviceCommand {
                 args.act("retire", "is retired", session)
             }
             Self::Reinstate(args) => args.act("reinstate", "may enrol anew", session),
+            Self::Rotate(args) => args.rotate(session),
+            Self::Rotation(args) => args.act(session),
             Self::Certificates(DeviceArgs { device }) => {
                 let path = path(&["devices", &device, "certificates"]);
                 let answer = session.get(path).send()?;
