@@ -130,7 +130,8 @@ impl Api {
         config.check()?;
         let ready = Arc::new(AtomicBool::new(false));
         let devices = Devices::new(&parts);
-        let operators = Operators::new(&parts, devices.clone(), ready.clone());
+        let people = PeopleState::new(people_parts(&parts));
+        let operators = Operators::new(&parts, (devices.clone(), people.clone()), ready.clone());
         let mut doors = Vec::new();
         let mut options = config.devices.limits.options(devices::MAX_BODY);
         options.on_refused = Some(devices.on_refused());
@@ -140,7 +141,6 @@ impl Api {
         let device_door = Template::new("devices", tls, devices::router(devices.clone()), options);
         let options = config.people.limits.options(config.people.max_body_bytes);
         let tls = Some(tls::for_people(&parts.identity)?);
-        let people = PeopleState::new(people_parts(parts));
         let router = people::router(people.clone());
         let people_door = Template::new("people", tls, router, options);
         let operators_door = Template::new(
@@ -213,6 +213,7 @@ impl Api {
             cancel.cancel();
         }
         self.devices.close().await;
+        self.people.close().await;
         outcome
     }
 }
@@ -285,23 +286,23 @@ impl Template {
     }
 }
 
-fn people_parts(parts: ApiParts) -> PeopleParts {
+fn people_parts(parts: &ApiParts) -> PeopleParts {
     PeopleParts {
         max_event_streams: parts.config.people.max_event_streams,
-        store: parts.store,
-        bus: parts.bus,
-        journal: parts.journal,
-        clock: parts.clock,
-        identity: parts.identity,
-        people: parts.people,
-        pdp: parts.pdp,
-        ledger: parts.ledger,
-        detect: parts.detect,
-        respond: parts.respond,
-        rules: parts.rules,
-        exports: parts.exports,
-        baselines: parts.baselines,
-        gateway: parts.gateway,
+        store: parts.store.clone(),
+        bus: parts.bus.clone(),
+        journal: parts.journal.clone(),
+        clock: parts.clock.clone(),
+        identity: parts.identity.clone(),
+        people: parts.people.clone(),
+        pdp: parts.pdp.clone(),
+        ledger: parts.ledger.clone(),
+        detect: parts.detect.clone(),
+        respond: parts.respond.clone(),
+        rules: parts.rules.clone(),
+        exports: parts.exports.clone(),
+        baselines: parts.baselines.clone(),
+        gateway: parts.gateway.clone(),
         version: parts.version,
     }
 }

@@ -28,7 +28,9 @@ use palisade_store::Store;
 use tokio::sync::Mutex;
 
 use self::metrics::Census;
-use crate::{ApiParts, config::HttpLimits, devices::Devices, serve::ServeOptions};
+use crate::{
+    ApiParts, config::HttpLimits, devices::Devices, people::PeopleState, serve::ServeOptions,
+};
 
 /// Renders the metrics of the process in Prometheus' text format.
 pub type MetricsRender = Arc<dyn Fn() -> String + Send + Sync>;
@@ -47,6 +49,7 @@ pub(crate) struct Operators {
     respond: Arc<Respond>,
     gateway: Arc<Gateway>,
     devices: Arc<Devices>,
+    people: PeopleState,
     render: Option<MetricsRender>,
     version: &'static str,
     ready: Arc<AtomicBool>,
@@ -56,7 +59,7 @@ pub(crate) struct Operators {
 impl Operators {
     pub(crate) fn new(
         parts: &ApiParts,
-        devices: Arc<Devices>,
+        (devices, people): (Arc<Devices>, PeopleState),
         ready: Arc<AtomicBool>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -69,6 +72,7 @@ impl Operators {
             respond: parts.respond.clone(),
             gateway: parts.gateway.clone(),
             devices,
+            people,
             render: parts.metrics.clone(),
             version: parts.version,
             ready,

@@ -2,6 +2,9 @@
 //! resource; `gate` stands before each handler and `document` describes each route, both from that line.
 
 mod access;
+mod access_entries;
+mod access_log;
+mod access_review;
 mod accounts;
 mod actions;
 mod acts;
@@ -87,7 +90,7 @@ use palisade_ledger::Ledger;
 use palisade_people::People;
 use palisade_policy::Pdp;
 use palisade_respond::Respond;
-use palisade_store::Store;
+use palisade_store::{Store, StoreError};
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -101,12 +104,19 @@ use crate::{
     console,
     problem::{Problem, ProblemKind},
 };
+use access_log::AccessLog;
+pub(crate) use access_log::AccessLogStats;
 use denials::Denials;
 use routes::Routes;
 
 /// Where the OpenAPI document is.
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
+/// How long requests wait to be written down; whoever reads the log of access sees them at once.
+const LOG_EVERY: Duration = Duration::from_secs(5);
+/// Entries of the log of access that are removed at once.
+const PART: u32 = 2_000;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long an idempotency key is remembered.
 const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -162,6 +172,7 @@ struct Inner {
     /// Log-ins that were begun and cost a write before anybody showed anything.
     begun: failures::Failures,
     denials: Denials,
+    access_log: AccessLog,
     writes: TaskTracker,
     streams: Arc<Semaphore>,
     /// One import and one verification at a time: each reads or writes the whole database.
@@ -183,6 +194,7 @@ impl PeopleState {
     #[must_use]
     pub fn with_authenticator(parts: PeopleParts, authenticator: Arc<dyn Authenticator>) -> Self {
         let denials = Denials::new(parts.journal.clone(), parts.clock.clone());
+        let access_log = AccessLog::new(parts.store.clone(), parts.clock.clone());
         let actions = palisade_people::Catalogue::new(routes().actions());
         if let Err(problem) = actions.and_then(|actions| parts.people.know_actions(actions)) {
             // Nobody who logs in may do anything then; a test holds that it does not come to that.
@@ -200,6 +212,7 @@ impl PeopleState {
                 setup: setup::Attempts::default(),
                 begun: failures::Failures::default(),
                 denials,
+                access_log,
                 writes: TaskTracker::new(),
                 streams,
                 import: Semaphore::new(1),
@@ -209,15 +222,17 @@ impl PeopleState {
         }
     }
 
-    /// What runs beside requests: records counted denials, forgets old idempotency keys. When cancelled
+    /// What runs beside requests: records counted denials, writes the log of access, forgets what is old. When cancelled
     /// it ends the streams of events, and returns when all writes that began have ended.
     pub async fn run(self, cancel: CancellationToken) {
         let mut flush = tokio::time::interval(FLUSH_EVERY);
         let mut prune = tokio::time::interval(PRUNE_EVERY);
+        let mut log = tokio::time::interval(LOG_EVERY);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 _ = flush.tick() => self.inner.denials.flush(false).await,
+                _ = log.tick() => self.inner.access_log.flush().await,
                 _ = prune.tick() => self.prune().await,
             }
         }
@@ -225,6 +240,12 @@ impl PeopleState {
         self.inner.writes.close();
         self.inner.writes.wait().await;
         self.inner.denials.flush(true).await;
+        self.close().await;
+    }
+
+    /// Writes down what was noted of requests that have ended.
+    pub async fn close(&self) {
+        self.inner.access_log.flush().await;
     }
 
     async fn prune(&self) {
@@ -241,6 +262,22 @@ impl PeopleState {
         if let Err(error) = parts.store.approvals().prune(before).await {
             tracing::warn!(%error, "old approvals could not be removed");
         }
+        if let Err(error) = self.prune_access().await {
+            tracing::warn!(%error, "old entries of the log of access could not be removed");
+        }
+    }
+
+    async fn prune_access(&self) -> Result<(), StoreError> {
+        let parts = self.parts();
+        let days = parts.people.keep_access_days();
+        let Ok(before) = parts.clock.now().checked_sub(DAY * days) else {
+            return Ok(());
+        };
+        // 0 keeps them for ever.
+        while days > 0 && parts.store.pruning().access(before, PART).await? == u64::from(PART) {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     pub(crate) fn parts(&self) -> &PeopleParts {
@@ -257,6 +294,15 @@ impl PeopleState {
 
     pub(crate) fn denials(&self) -> &Denials {
         &self.inner.denials
+    }
+
+    fn access_log(&self) -> &AccessLog {
+        &self.inner.access_log
+    }
+
+    /// The numbers of the log of access.
+    pub(crate) fn access_log_stats(&self) -> AccessLogStats {
+        self.inner.access_log.stats()
     }
 
     pub(crate) fn closing(&self) -> &CancellationToken {
@@ -285,6 +331,8 @@ fn routes() -> Routes {
         .and(teams::routes())
         .and(approvals::routes())
         .and(elevations::routes())
+        .and(access_entries::routes())
+        .and(access_review::routes())
         .and(passwords::routes())
         .and(products::routes())
         .and(devices::routes())

@@ -184,6 +184,10 @@ pub struct Problem {
     retry_after_s: Option<u64>,
 }
 
+/// What happened, beside an answer that says it.
+#[derive(Debug, Clone)]
+pub(crate) struct Detail(pub(crate) String);
+
 impl Problem {
     /// A problem. The detail is for the client: it says what failed, on what, and what to do, and
     /// nothing about the insides of the server.
@@ -312,6 +316,7 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response.extensions_mut().insert(self.kind);
+        response.extensions_mut().insert(Detail(self.detail));
         response
     }
 }

@@ -9,12 +9,12 @@ use serde_json::json;
 use crate::{
     client::{Noun, Verb},
     commands::{
-        AccountCommand, ActionCommand, ApiTokenCommand, AuditCommand, BaselineCommand, CaCommand,
-        CaseCommand, DeviceCommand, EventsCommand, ExportCommand, FindingCommand, GrantCommand,
-        LedgerCommand, LoginCommand, LogoutCommand, MessageCommand, PasswordCommand, PlaybookNoun,
-        PolicyCommand, ProductCommand, ResponseCommand, RoleCommand, RulesCommand, SegmentCommand,
-        ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand, TeamCommand,
-        TokenCommand, WhoamiCommand,
+        AccessCommand, AccountCommand, ActionCommand, ApiTokenCommand, AuditCommand,
+        BaselineCommand, CaCommand, CaseCommand, DeviceCommand, EventsCommand, ExportCommand,
+        FindingCommand, GrantCommand, LedgerCommand, LoginCommand, LogoutCommand, MessageCommand,
+        PasswordCommand, PlaybookNoun, PolicyCommand, ProductCommand, ResponseCommand, RoleCommand,
+        RulesCommand, SegmentCommand, ServiceCommand, SessionCommand, StatusCommand,
+        SuppressionCommand, TeamCommand, TokenCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -89,6 +89,8 @@ enum Command {
     Role(Noun<RoleCommand>),
     /// Teams: what each of their members is
     Team(Noun<TeamCommand>),
+    /// Access: who did, tried and read what, and reviews of who may what
+    Access(Noun<AccessCommand>),
     /// Passwords: whether one may be used
     #[command(subcommand)]
     Password(PasswordCommand),
@@ -171,6 +173,7 @@ impl Cli {
             Command::Account(noun) => noun.run(output).map(crate::done),
             Command::Role(noun) => noun.run(output).map(crate::done),
             Command::Team(noun) => noun.run(output).map(crate::done),
+            Command::Access(noun) => noun.run(output).map(crate::done),
             Command::Password(command) => command.run(&output),
             Command::Device(noun) => noun.run(output).map(crate::done),
             Command::Product(noun) => noun.run(output).map(crate::done),

@@ -1,6 +1,7 @@
 //! The nouns that a running server is asked about, one file each. They parse, ask and print; what they ask
 //! for, the server does.
 
+mod access;
 mod account;
 mod account_login;
 mod accounts;
@@ -35,6 +36,7 @@ use clap::Args;
 
 use crate::{client::Call, failure::Failure};
 
+pub(crate) use access::AccessCommand;
 pub(crate) use account::{LoginCommand, LogoutCommand, StatusCommand, WhoamiCommand};
 pub(crate) use accounts::AccountCommand;
 pub(crate) use action::ActionCommand;

@@ -21,6 +21,9 @@ pub struct AccountsConfig {
     /// The acts that wait for a second person who may do them, where there are two people who may. What is
     /// about accounts and teams waits only where it is about somebody, or a role, that may do one of these.
     pub four_eyes: Vec<String>,
+    /// How many days it is kept who did, tried and read what at the door for people; 0 for ever. The ledger keeps
+    /// acts for good, whatever stands here.
+    pub keep_access_days: u32,
     /// What a password must be.
     pub passwords: PasswordRules,
     /// Passkeys.
@@ -65,6 +68,7 @@ impl Default for AccountsConfig {
         Self {
             second_factor_roles: vec![Role::Owner],
             four_eyes: FOUR_EYES.map(str::to_owned).to_vec(),
+            keep_access_days: 365,
             origins: Vec::new(),
             passwords: PasswordRules::default(),
             passkeys: PasskeyRules::default(),

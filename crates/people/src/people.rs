@@ -106,6 +106,24 @@ impl People {
         &self.config.four_eyes
     }
 
+    /// How many days it is kept who did what here; 0 for ever.
+    #[must_use]
+    pub fn keep_access_days(&self) -> u32 {
+        self.config.keep_access_days
+    }
+
+    /// How long who logged in stays so.
+    #[must_use]
+    pub fn session_rules(&self) -> &SessionRules {
+        &self.sessions
+    }
+
+    /// The roles whose people need a second factor.
+    #[must_use]
+    pub fn second_factor_roles(&self) -> &[Role] {
+        &self.factor_roles
+    }
+
     /// Says that it was changed who is what: it counts from the next request on.
     pub fn roles_changed(&self) {
         self.directory.changed();

@@ -3,6 +3,8 @@
 //! function. It decides nothing and knows no protocol. Begin with [`Store::open`]; each kind of record
 //! has a small repository (`store.devices()`, `store.grants()`, ...).
 
+mod access;
+mod access_reviews;
 mod account_sessions;
 mod accounts;
 mod actions;
@@ -41,6 +43,8 @@ mod settings;
 mod teams;
 mod tokens;
 
+pub use access::{AccessEntry, AccessFilter, AccessKind, AccessLog, AccessOutcome, AccessUse};
+pub use access_reviews::{AccessReview, AccessReviews, AccountFacts};
 pub use account_sessions::{AccountSession, AccountSessions};
 pub use accounts::{Account, Accounts};
 pub use actions::{ActionFilter, ActionRecord, Actions, Besides, Part, PlaybookSwitch};

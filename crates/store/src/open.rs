@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0012_rotations.sql"),
     include_str!("../migrations/sqlite/0015_pruning.sql"),
     include_str!("../migrations/sqlite/0016_roles.sql"),
+    include_str!("../migrations/sqlite/0017_access.sql"),
 ];
 const READERS: u32 = 4;
 /// The setting that is written to see whether writing works.

@@ -1,5 +1,5 @@
-//! Removing what is old: closed cases with all that belongs to them, and findings that nobody needs any more. Never
-//! what is open, and nothing of the ledger.
+//! Removing what is old: closed cases with all that belongs to them, findings that nobody needs any more, and the log
+//! of access. Never what is open, and nothing of the ledger.
 
 use palisade_core::{CaseId, Timestamp};
 
@@ -64,6 +64,29 @@ impl Pruning<'_> {
         }
         transaction.commit().await?;
         Ok(removed)
+    }
+
+    /// Removes what was last done or read at the REST door before a moment, the oldest first; at most `limit`,
+    /// and says how many.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is removed then.
+    pub async fn access(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let mut transaction = self.store.writer().begin().await?;
+        let done = sqlx::query(
+            "DELETE FROM access_log WHERE id IN (SELECT id FROM access_log WHERE last_at < $1 \
+             ORDER BY last_at LIMIT $2)",
+        )
+        .bind(row::nanos(before))
+        .bind(i64::from(limit))
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM access_uses WHERE last_at < $1")
+            .bind(row::nanos(before))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected())
     }
 
     /// Removes findings that were last seen before a moment and that have ended or were judged, the oldest first; at

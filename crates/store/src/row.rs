@@ -20,6 +20,13 @@ pub(crate) fn integer(row: &AnyRow, column: &'static str) -> Result<i64, StoreEr
     Ok(row.try_get::<i64, _>(column)?)
 }
 
+pub(crate) fn optional_integer(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<i64>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?)
+}
+
 pub(crate) fn unsigned(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
     u64::try_from(integer(row, column)?).map_err(|error| StoreError::corrupt(column, error))
 }

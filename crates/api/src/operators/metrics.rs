@@ -69,6 +69,11 @@ impl Operators {
         self.authority(&mut page);
         let help = "Entries of the audit log.";
         page.counter("ledger_entries_total", help, self.ledger.head().0);
+        let access = self.people.access_log_stats();
+        let help = "Requests of people and programs that were written to the log of access.";
+        page.counter("access_log_requests_total", help, access.noted);
+        let help = "Requests of people and programs that the log of access had no room for.";
+        page.counter("access_log_lost_total", help, access.lost);
         decisions(&mut page, &self.pdp.stats());
         detection(&mut page, &self.detect.stats());
         response(&mut page, &self.respond);

@@ -48,6 +48,10 @@ pub enum Scope {
     RespondWrite,
     /// Approve or reject actions that wait for a person.
     RespondApprove,
+    /// Read who did what here, and who may what.
+    AccessRead,
+    /// Sign that who may what was reviewed.
+    AccessReview,
     /// Read, make and revoke API tokens.
     Admin,
 }
@@ -57,7 +61,7 @@ pub const EVERYTHING: &str = "*";
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::StatusRead,
         Self::DevicesRead,
         Self::DevicesWrite,
@@ -78,6 +82,8 @@ impl Scope {
         Self::RespondRead,
         Self::RespondWrite,
         Self::RespondApprove,
+        Self::AccessRead,
+        Self::AccessReview,
         Self::Admin,
     ];
 
@@ -105,6 +111,8 @@ impl Scope {
             Self::RespondRead => "respond:read",
             Self::RespondWrite => "respond:write",
             Self::RespondApprove => "respond:approve",
+            Self::AccessRead => "access:read",
+            Self::AccessReview => "access:review",
             Self::Admin => "admin",
         }
     }

@@ -309,7 +309,7 @@ async fn list_approvals(
     let mut found = state.store().approvals().list().await?;
     found.retain(|one| one.asker == own || caller.may_everywhere(&one.act, roles.catalogue()));
     let views = found.into_iter().map(ApprovalView::from);
-    Ok(Json(Page::cut(views, &query, |one| one.id.clone())))
+    Ok(Json(Page::cut_newest(views, &query, |one| one.id.clone())))
 }
 
 /// Approves an act that somebody else asked for. Only a person can, who may do it themselves.

@@ -50,7 +50,7 @@ pub(crate) struct Assignment {
     role: Role,
     /// On which devices; on all if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    bounds: Option<AssignmentBounds>,
+    pub(super) bounds: Option<AssignmentBounds>,
     /// Until when; for good if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Time>)]

@@ -21,6 +21,7 @@ use super::{
     routes::Routes,
     schema,
     text::Line,
+    views::All,
 };
 use crate::problem::{Problem, ProblemKind};
 
@@ -32,6 +33,7 @@ const MAX_WAITING: u32 = 5;
 pub(super) fn routes() -> Routes {
     Routes::default()
         .token("elevation.list", routes!(list_elevations))
+        .token("elevation.list_roles", routes!(list_elevation_roles))
         .own_write("elevation.ask", routes!(ask_elevation))
         .own_write("elevation.approve", routes!(approve_elevation))
         .own_write("elevation.reject", routes!(reject_elevation))
@@ -179,7 +181,41 @@ async fn list_elevations(
             || covers(&roles, &caller, Role::parse(&one.role)).is_ok()
     });
     let views = found.into_iter().map(ElevationView::from);
-    Ok(Json(Page::cut(views, &query, |one| one.id.clone())))
+    Ok(Json(Page::cut_newest(views, &query, |one| one.id.clone())))
+}
+
+/// A role that can be asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ElevationRole {
+    /// Its name.
+    #[schema(value_type = schema::RoleName)]
+    name: Role,
+    /// What people read.
+    description: String,
+}
+
+/// Lists the roles that can be asked for: their names and what they are for, no more.
+#[utoipa::path(
+    get,
+    path = "/api/v1/elevations/roles",
+    tag = "people",
+    responses((status = 200, description = "The roles, by name.", body = All<ElevationRole>))
+)]
+async fn list_elevation_roles(
+    State(state): State<PeopleState>,
+    caller: Caller,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<All<ElevationRole>>, Problem> {
+    let person = caller.person.as_ref();
+    if person.is_some_and(|person| person.first.is_some()) {
+        let why = "finish signing in first: a password of your own, and a second factor where your roles need one";
+        return Err(Problem::new(ProblemKind::Forbidden, why));
+    }
+    let roles = state.parts().people.roles().await?;
+    Ok(Json(All::of(roles.list().map(|role| ElevationRole {
+        name: role.text.role.clone(),
+        description: role.text.description.clone(),
+    }))))
 }
 
 /// Gives a role that somebody else asked for, from now on for the minutes they asked for.

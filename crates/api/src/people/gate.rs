@@ -11,11 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use palisade_core::{AdministrativeAct, Door, Event, EventKind, Outcome};
+use palisade_core::{AdministrativeAct, Door, Event, EventId, EventKind, Outcome};
 
 use super::{
     PeopleState,
     access::Access,
+    access_log::{Told, Watch},
     acts::Recorded,
     approvals,
     auth::{AuthError, Caller},
@@ -54,58 +55,78 @@ pub(crate) fn source_of(request: &Request) -> Option<IpAddr> {
     Some(peer.source.ip())
 }
 
-/// Lets a request through to its handler, or not.
+/// Lets a request through to its handler, or not, and notes it.
 pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let source = source_of(&request);
     request.extensions_mut().insert(Source(source));
-    let caller = match gate.rule.access {
-        Access::Public | Access::Body => None,
-        Access::Token | Access::Scoped(_) => match gate
-            .recognise(request.headers(), request.uri().path(), source)
-            .await
-        {
-            Ok(caller) => Some(caller),
-            Err(problem) => return problem.into_response(),
-        },
-    };
-    if let Some(caller) = &caller {
-        match gate.decide(caller, &mut request, source).await {
-            Ok(within) => request.extensions_mut().insert(within),
-            Err(problem) => return problem.into_response(),
-        };
-        if caller.person.is_some()
-            && let Err(problem) = cookie::is_of_our_page(&request)
-        {
-            let refusal = Refusal::Forbidden {
-                caller: caller.actor(),
-                act: gate.rule.act(),
-                why: "not from a page of this server".to_owned(),
-                source,
-            };
-            let target = request.uri().path();
-            gate.state.denials().note(refusal, target).await;
-            return problem.into_response();
-        }
-        request.extensions_mut().insert(caller.clone());
-    }
-    match (gate.rule.effect, caller) {
-        (Effect::Writes { streamed }, Some(caller)) => {
-            let write = Write {
-                state: gate.state.clone(),
-                caller,
-                act: gate.rule.action,
-                source,
-            };
-            // A client that goes away must not leave an act half done, or done and not recorded.
-            let task = gate.state.spawn(write.run(streamed, request, next));
-            task.await
-                .unwrap_or_else(|error| Problem::internal(&error).into_response())
-        }
-        _ => without_panic(next.run(request)).await,
-    }
+    let mut watch = Watch::of(&gate.state, gate.rule, request.uri().path(), source);
+    let mut response = gate.answer(&mut watch, request, next, source).await;
+    watch.end(&mut response);
+    response
 }
 
 impl Gate {
+    async fn answer(
+        &self,
+        watch: &mut Watch,
+        mut request: Request,
+        next: Next,
+        source: Option<IpAddr>,
+    ) -> Response {
+        let caller = match self.rule.access {
+            Access::Public | Access::Body => None,
+            Access::Token | Access::Scoped(_) => {
+                let path = request.uri().path();
+                match self.recognise(request.headers(), path, source).await {
+                    Ok(caller) => Some(caller),
+                    Err(problem) => return problem.into_response(),
+                }
+            }
+        };
+        if let Some(caller) = &caller {
+            watch.caller(caller);
+            match self.decide(watch, caller, &mut request, source).await {
+                Ok(within) => request.extensions_mut().insert(within),
+                Err(problem) => return problem.into_response(),
+            };
+            let of_our_page = match caller.person {
+                Some(_) => cookie::is_of_our_page(&request),
+                None => Ok(()),
+            };
+            if let Err(problem) = of_our_page {
+                let target = request.uri().path().to_owned();
+                self.of_another_page(caller, &target, source).await;
+                return problem.into_response();
+            }
+            request.extensions_mut().insert(caller.clone());
+        }
+        match (self.rule.effect, caller) {
+            (Effect::Writes { streamed }, Some(caller)) => {
+                let write = Write {
+                    state: self.state.clone(),
+                    caller,
+                    act: self.rule.action,
+                    source,
+                };
+                // A client that goes away must not leave an act half done, or done and not recorded.
+                let task = self.state.spawn(write.run(streamed, request, next));
+                task.await
+                    .unwrap_or_else(|error| Problem::internal(&error).into_response())
+            }
+            _ => without_panic(next.run(request)).await,
+        }
+    }
+
+    async fn of_another_page(&self, caller: &Caller, target: &str, source: Option<IpAddr>) {
+        let refusal = Refusal::Forbidden {
+            caller: caller.actor(),
+            act: self.rule.act(),
+            why: "not from a page of this server".to_owned(),
+            source,
+        };
+        self.state.denials().note(refusal, target).await;
+    }
+
     async fn recognise(
         &self,
         headers: &HeaderMap,
@@ -137,6 +158,7 @@ impl Gate {
     /// Whether the caller may do what is behind this gate, and where.
     async fn decide(
         &self,
+        watch: &mut Watch,
         caller: &Caller,
         request: &mut Request,
         source: Option<IpAddr>,
@@ -153,6 +175,7 @@ impl Gate {
                 (why, Problem::not_found(what))
             }
         };
+        watch.refused(&why);
         let refusal = Refusal::Forbidden {
             caller: caller.actor(),
             act: self.rule.act(),
@@ -224,7 +247,12 @@ impl Write {
         let recorded = response.extensions_mut().remove::<Recorded>();
         let status = response.status();
         let mut response = match self.record(status, recorded, path).await {
-            Ok(()) => response,
+            Ok(told) => {
+                if let Some(event) = told {
+                    response.extensions_mut().insert(Told(event));
+                }
+                response
+            }
             Err(problem) => problem.into_response(),
         };
         if let Some(replay) = replay {
@@ -238,9 +266,9 @@ impl Write {
         status: StatusCode,
         recorded: Option<Recorded>,
         path: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<EventId>, Problem> {
         let (target, reason, about) = match recorded {
-            Some(Recorded::Nothing) => return Ok(()),
+            Some(Recorded::Nothing) => return Ok(None),
             Some(Recorded::Act {
                 target,
                 reason,
@@ -258,11 +286,11 @@ impl Write {
                     source: self.source,
                 };
                 self.state.denials().note(refusal, path).await;
-                return Ok(());
+                return Ok(None);
             }
             status if status.is_server_error() => Outcome::Failed,
             // What could not even be read is no attempt at an act.
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         let act = AdministrativeAct {
             actor: self.caller.actor(),
@@ -279,9 +307,10 @@ impl Write {
         );
         event.principal = about;
         event.source = self.source;
+        let id = event.id;
         let written = parts.journal.record(vec![event]).await;
         match written {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Some(id)),
             Err(error) if outcome == Outcome::Done => Err(Problem::unavailable(
                 format!(
                     "{} on {target} was done, and could not be written down: see to the journal \
@@ -292,7 +321,7 @@ impl Write {
             )),
             Err(error) => {
                 tracing::error!(%error, act = self.act, "a failed act could not be recorded");
-                Ok(())
+                Ok(None)
             }
         }
     }

@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 use super::{
     PeopleState,
     access::Scopes,
+    access_log::CameAs,
     accounts::Password,
     acts::Done,
     api_tokens::ScopeName,
@@ -175,7 +176,12 @@ pub(super) async fn begun(
     by: Option<String>,
 ) -> Result<Response, Problem> {
     record(state, opened, source, by).await?;
-    with_cookie(opened, Json(SessionView::from(opened.who.clone())))
+    let mut response = with_cookie(opened, Json(SessionView::from(opened.who.clone())))?;
+    response.extensions_mut().insert(CameAs {
+        account: opened.who.account.name.clone(),
+        session: opened.who.session.to_string(),
+    });
+    Ok(response)
 }
 
 /// Writes down that a session began, and by what, before anybody has its secret.

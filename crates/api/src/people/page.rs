@@ -148,23 +148,47 @@ impl<T> Page<T> {
         }
     }
 
+    /// A page of items of which one more than `limit` was asked for, to see whether there are more.
+    pub(crate) fn begin(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> Self {
+        let limit = limit as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last.map(|last| Cursor::after(key(last)));
+        Self { items, next }
+    }
+
     /// The part of a list that is held whole, in the order of its keys, which ascend.
     pub(crate) fn cut(
         all: impl IntoIterator<Item = T>,
         query: &PageQuery,
         key: impl Fn(&T) -> String,
     ) -> Self {
+        Self::cut_where(all, query, &key, |key, after| key > after)
+    }
+
+    /// The part of a list that is held whole, in the order of its keys, which descend.
+    pub(crate) fn cut_newest(
+        all: impl IntoIterator<Item = T>,
+        query: &PageQuery,
+        key: impl Fn(&T) -> String,
+    ) -> Self {
+        Self::cut_where(all, query, &key, |key, after| key < after)
+    }
+
+    fn cut_where(
+        all: impl IntoIterator<Item = T>,
+        query: &PageQuery,
+        key: &impl Fn(&T) -> String,
+        is_behind: impl Fn(&str, &str) -> bool,
+    ) -> Self {
         let after = query.after.as_ref().map(Cursor::key);
-        let mut rest = all
+        let rest = all
             .into_iter()
-            .filter(|item| after.is_none_or(|after| key(item).as_str() > after));
-        let items: Vec<T> = rest.by_ref().take(query.limit.0 as usize).collect();
-        let more = rest.next().is_some();
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last| Cursor::after(key(last)));
-        Self { items, next }
+            .filter(|item| after.is_none_or(|after| is_behind(&key(item), after)));
+        let limit = query.limit.0;
+        let items = rest.take(limit as usize + 1).collect();
+        Self::begin(items, limit, key)
     }
 }
 

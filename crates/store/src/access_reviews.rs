@@ -1,0 +1,167 @@
+//! Reviews of who may what: what a review looks at of all accounts at once, and those that somebody signed.
+
+use std::collections::BTreeMap;
+
+use palisade_core::{EventId, Timestamp};
+use sqlx::any::AnyRow;
+
+use crate::{Store, StoreError, row};
+
+/// A review that somebody signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessReview {
+    /// Its name.
+    pub id: EventId,
+    /// Who looked.
+    pub reviewer: String,
+    /// When.
+    pub reviewed_at: Timestamp,
+    /// The digest of what was seen, in hexadecimal digits.
+    pub digest: String,
+    /// Over how many days it was looked for uses.
+    pub days: u64,
+    /// How many accounts were seen.
+    pub accounts: u64,
+    /// How many suggestions were seen.
+    pub suggestions: u64,
+    /// What the reviewer says.
+    pub note: String,
+}
+
+/// What an account proves itself with, and where it is signed in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AccountFacts {
+    /// Whether it has an authenticator app.
+    pub totp: bool,
+    /// How many passkeys it has.
+    pub passkeys: u64,
+    /// How many log-in sessions it has.
+    pub sessions: u64,
+}
+
+const TOTP: &str =
+    "SELECT account, COUNT(*) AS n FROM second_factors WHERE confirmed = 1 GROUP BY account";
+const PASSKEYS: &str = "SELECT account, COUNT(*) AS n FROM passkeys GROUP BY account";
+const SESSIONS: &str = "SELECT s.account AS account, COUNT(*) AS n FROM account_sessions s \
+                        JOIN accounts a ON a.name = s.account WHERE s.expires_at > $1 \
+                        AND s.seen_at > $2 AND s.generation = a.generation AND a.disabled = 0 \
+                        GROUP BY s.account";
+
+/// The repository of reviews.
+#[derive(Debug)]
+pub struct AccessReviews<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Reviews of who may what.
+    #[must_use]
+    pub fn access_reviews(&self) -> AccessReviews<'_> {
+        AccessReviews { store: self }
+    }
+}
+
+impl AccessReviews<'_> {
+    /// Writes down that a review was signed.
+    ///
+    /// # Errors
+    /// When its id is taken, or the database fails.
+    pub async fn add(&self, review: &AccessReview) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO access_reviews VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+            .bind(review.id.to_string())
+            .bind(review.reviewer.as_str())
+            .bind(row::nanos(review.reviewed_at))
+            .bind(review.digest.as_str())
+            .bind(review.days as i64)
+            .bind(review.accounts as i64)
+            .bind(review.suggestions as i64)
+            .bind(review.note.as_str())
+            .execute(self.store.writer())
+            .await
+            .map_err(|error| StoreError::on_insert(error, || format!("review {}", review.id)))?;
+        Ok(())
+    }
+
+    /// Reviews before `before`, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list(
+        &self,
+        before: Option<EventId>,
+        limit: u32,
+    ) -> Result<Vec<AccessReview>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM access_reviews WHERE $1 = '' OR id < $1 ORDER BY id DESC LIMIT $2",
+        )
+        .bind(before.map(|id| id.to_string()).unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(self.store.readers())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// What each account proves itself with, and where it is signed in at a time, by account; a session that
+    /// was last used before `idle_since` has ended. An account that has nothing of it is not there.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn facts(
+        &self,
+        now: Timestamp,
+        idle_since: Timestamp,
+    ) -> Result<BTreeMap<String, AccountFacts>, StoreError> {
+        let mut all: BTreeMap<String, AccountFacts> = BTreeMap::new();
+        for (account, count) in self.count(TOTP, &[]).await? {
+            all.entry(account).or_default().totp = count > 0;
+        }
+        for (account, count) in self.count(PASSKEYS, &[]).await? {
+            all.entry(account).or_default().passkeys = count;
+        }
+        for (account, count) in self.count(SESSIONS, &[now, idle_since]).await? {
+            all.entry(account).or_default().sessions = count;
+        }
+        Ok(all)
+    }
+
+    async fn count(
+        &self,
+        sql: &'static str,
+        times: &[Timestamp],
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut query = sqlx::query(sql);
+        for time in times {
+            query = query.bind(row::nanos(*time));
+        }
+        let rows = query.fetch_all(self.store.readers()).await?;
+        rows.iter()
+            .map(|found| Ok((row::text(found, "account")?, row::unsigned(found, "n")?)))
+            .collect()
+    }
+
+    /// By whose doing API tokens came to be, by token.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn token_makers(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let rows = sqlx::query("SELECT token, account FROM api_token_makers")
+            .fetch_all(self.store.readers())
+            .await?;
+        rows.iter()
+            .map(|found| Ok((row::text(found, "token")?, row::text(found, "account")?)))
+            .collect()
+    }
+}
+
+fn read(found: &AnyRow) -> Result<AccessReview, StoreError> {
+    Ok(AccessReview {
+        id: row::parse(found, "id", EventId::parse)?,
+        reviewer: row::text(found, "reviewer")?,
+        reviewed_at: row::time(found, "reviewed_at")?,
+        digest: row::text(found, "digest")?,
+        days: row::unsigned(found, "days")?,
+        accounts: row::unsigned(found, "accounts")?,
+        suggestions: row::unsigned(found, "suggestions")?,
+        note: row::text(found, "note")?,
+    })
+}
