@@ -4,12 +4,13 @@ import { Button } from "react-aria-components";
 
 import { useIdle } from "./api/idle";
 import { LiveProvider } from "./api/live";
-import { useMay, useMe, useSession } from "./api/session";
+import { useMay, useMe, useSession, type Scope } from "./api/session";
 import { pages, PageIcon, type Page } from "./pages";
 import SignIn from "./pages/sign-in/sign-in";
 import { Icon } from "./parts/icon";
 import { LiveBadge } from "./parts/live-badge";
 import { Notices, NoticesProvider } from "./parts/notices";
+import { PendingActs, PendingProvider } from "./parts/pending";
 import { Waiting } from "./parts/states";
 import { Link, usePlace } from "./router";
 
@@ -30,7 +31,9 @@ export function App() {
   return (
     <LiveProvider>
       <NoticesProvider>
-        <Shell />
+        <PendingProvider>
+          <Shell />
+        </PendingProvider>
       </NoticesProvider>
     </LiveProvider>
   );
@@ -41,7 +44,7 @@ function Shell() {
   const may = useMay();
   const me = useMe();
   // What cannot be read is not offered; its address says which right is missing.
-  const offered = pages.filter((page) => page.needs.every(may) && (me.kind === "account" || !page.ofAccounts));
+  const offered = pages.filter((page) => isFor(page, may) && (me.kind === "account" || !page.ofAccounts));
   // Who may not see the overview begins with what they may see.
   const page = parts.length === 0 ? offered[0] : pages.find((page) => page.path === parts[0]);
   return (
@@ -69,6 +72,7 @@ function Shell() {
         <Account />
       </header>
       <main id="main" tabIndex={-1}>
+        <PendingActs />
         <Guarded key={page?.path ?? "nowhere"}>
           {page ? <Shown page={page} /> : <Nowhere />}
         </Guarded>
@@ -76,6 +80,11 @@ function Shell() {
       <Notices />
     </div>
   );
+}
+
+/** Whether there is something on a page for whoever may do this. */
+function isFor(page: Page, may: (scope: Scope) => boolean): boolean {
+  return page.needs.every(may) && (!page.needsOne || page.needsOne.some(may));
 }
 
 function Account() {
@@ -99,7 +108,7 @@ function Account() {
 function Shown({ page }: { page: Page }) {
   const may = useMay();
   const { parts } = usePlace();
-  const missing = page.needs.filter((scope) => !may(scope));
+  const missing = isFor(page, may) ? [] : [...page.needs.filter((scope) => !may(scope)), ...(page.needsOne ?? [])];
   const place = parts.join("/");
   const first = useRef(true);
 
@@ -115,7 +124,7 @@ function Shown({ page }: { page: Page }) {
       <section className="state">
         <h1>{page.name}</h1>
         <p>
-          This page needs the scope <code>{missing.join(", ")}</code>, which you do not have. Ask an administrator of this
+          This page needs the scope <code>{missing.join(page.needsOne ? " or " : ", ")}</code>, which you do not have. Ask an administrator of this
           server for it, or sign in as somebody who has it.
         </p>
       </section>

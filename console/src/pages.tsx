@@ -11,6 +11,8 @@ export interface Page {
   icon: IconName;
   /** Without these scopes the page has nothing to show. */
   needs: readonly Scope[];
+  /** Without any of these neither. */
+  needsOne?: readonly Scope[];
   /** Only for who signed in with an account. */
   ofAccounts?: boolean;
   View: LazyExoticComponent<ComponentType>;
@@ -22,7 +24,8 @@ export const pages: readonly Page[] = [
   { path: "cases", name: "Cases", icon: "cases", needs: ["respond:read"], View: lazy(() => import("./pages/cases/cases")) },
   { path: "activity", name: "Activity", icon: "activity", needs: ["events:read"], View: lazy(() => import("./pages/activity/activity")) },
   { path: "policy", name: "Policy", icon: "policy", needs: ["policy:read"], View: lazy(() => import("./pages/policy/policy")) },
-  { path: "people", name: "People", icon: "people", needs: ["admin"], View: lazy(() => import("./pages/people/people")) },
+  { path: "people", name: "People", icon: "people", needs: [], needsOne: ["admin", "access:read"], View: lazy(() => import("./pages/people/people")) },
+  { path: "requests", name: "Requests", icon: "clock", needs: [], ofAccounts: true, View: lazy(() => import("./pages/requests/requests")) },
   { path: "account", name: "Your account", icon: "account", needs: [], ofAccounts: true, View: lazy(() => import("./pages/account/account")) },
   { path: "settings", name: "Settings", icon: "settings", needs: [], View: lazy(() => import("./pages/settings/settings")) },
 ];

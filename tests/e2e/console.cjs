@@ -504,8 +504,7 @@ const scenarios = {
     await page.getByRole("dialog").getByRole("button", { name: "End" }).click();
     await say(page, "Signed in nowhere");
     await page.getByRole("button", { name: "Change the roles" }).click();
-    await page.getByRole("dialog").getByLabel("auditor").check();
-    await page.getByRole("dialog").getByLabel("operator").uncheck();
+    await page.getByRole("dialog").getByLabel("Role", { exact: true }).selectOption("auditor");
     await page.getByRole("dialog").getByRole("button", { name: "Change the roles" }).click();
     await page.locator(".facts dd", { hasText: /^auditor$/ }).waitFor();
     await page.getByRole("button", { name: "Disable" }).click();
@@ -594,6 +593,10 @@ const scenarios = {
     return { found, stored };
   },
 };
+
+Object.assign(scenarios, require("./console_roles.cjs")({
+  task, ARGUMENTS, PATIENCE, signIn, goTo, settled, heading, say, press, look, complaints,
+}));
 
 main().then(
   (seen) => console.log(JSON.stringify(seen)),

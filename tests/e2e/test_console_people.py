@@ -59,7 +59,7 @@ def test_somebody_new_chooses_a_password_and_goes_on_where_they_were_after_their
     seen = person(server, "ended", account="tina", password=OTHER, next=PASSWORD)
     good(seen["looks"])
     assert "characters" in seen["refused"], seen["refused"]
-    assert seen["offered"] == ["Overview", "Devices", "Your account", "Settings"], "what a technician cannot read is not offered"
+    assert seen["offered"] == ["Overview", "Devices", "Requests", "Your account", "Settings"], "what a technician cannot read is not offered"
 
 
 def spki(server):

@@ -37,6 +37,11 @@ export class ApiError extends Error {
     super(message);
   }
 
+  /** The approval that a second person must give first. */
+  get approval(): string | null {
+    return this.problem.type === "urn:palisade:problem:approval-needed" ? (this.problem.approval ?? null) : null;
+  }
+
   get isAway(): boolean {
     return this.status === 0;
   }
@@ -122,12 +127,24 @@ export function send<M extends "post" | "put" | "patch" | "delete", P extends Pa
   options: { at?: Record<string, string>; body?: Body<P, M>; key?: string } = {},
 ): Promise<Answer<P, M>> {
   const headers: Record<string, string> = { "Idempotency-Key": options.key ?? newKey() };
+  const approval = options.key && approvals.get(options.key);
+  if (approval) headers["Palisade-Approval"] = approval;
   const init: RequestInit = { headers };
   if (options.body !== undefined) {
     headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(options.body);
   }
   return call(method.toUpperCase(), fill(path, options.at), init);
+}
+
+// Writes that a second person approved, by their keys: who sends one need not know of it.
+const approvals = new Map<string, string>();
+
+/** A key whose write goes out with this approval. */
+export function keyWith(approval: string): string {
+  const key = newKey();
+  approvals.set(key, approval);
+  return key;
 }
 
 export function newKey(): string {

@@ -3,10 +3,11 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState, type ReactNode } from "react";
 import { Button, Dialog, DialogTrigger, Heading, Modal, ModalOverlay } from "react-aria-components";
 
-import { ApiError, newKey } from "../api/client";
+import { ApiError, keyWith, newKey } from "../api/client";
 import { Field } from "./fields";
 import { Icon, type IconName } from "./icon";
 import { useNotices } from "./notices";
+import { usePending } from "./pending";
 import { Trouble } from "./states";
 
 interface Props<T> {
@@ -60,27 +61,37 @@ function Confirm<T>({
   const [reason, setReason] = useState("");
   const [key, setKey] = useState(newKey);
   const { say } = useNotices();
+  const { wait } = usePending();
   const queries = useQueryClient();
   const refresh = () => Promise.all(stale.map((name) => queries.invalidateQueries({ queryKey: [name] })));
+  const tell = (result: T) => {
+    const { text, undo } = done(result);
+    const takeBack = undo
+      ? () => {
+          undo()
+            .then((text) => say(text))
+            .catch((error: unknown) => say(`It could not be undone: ${String(error instanceof Error ? error.message : error)}.`))
+            .finally(() => void refresh());
+        }
+      : undefined;
+    say(text, takeBack);
+    void refresh();
+  };
   const doing = useMutation({
     mutationFn: () => act(reason.trim(), key),
     onSuccess: (result) => {
       close();
-      const { text, undo } = done(result);
-      const takeBack = undo
-        ? () => {
-            undo()
-              .then((text) => say(text))
-              .catch((error: unknown) => say(`It could not be undone: ${String(error instanceof Error ? error.message : error)}.`))
-              .finally(() => void refresh());
-          }
-        : undefined;
-      say(text, takeBack);
-      void refresh();
+      tell(result);
     },
-    // Without an answer it may have been done: under the same key it is not done twice.
     onError: (error) => {
-      if (error instanceof ApiError && !error.isAway) setKey(newKey());
+      if (!(error instanceof ApiError)) return;
+      // Without an answer it may have been done: under the same key it is not done twice.
+      if (!error.isAway) setKey(newKey());
+      const approval = error.approval;
+      if (!approval) return;
+      wait({ id: approval, title, resume: () => act(reason.trim(), keyWith(approval)).then(tell) });
+      void queries.invalidateQueries({ queryKey: ["approvals"] });
+      close();
     },
   });
   const isReady = asks !== "required" || reason.trim().length > 0;

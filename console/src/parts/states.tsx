@@ -93,7 +93,8 @@ export function Trouble({
         <ul>
           {items.map((item, index) => (
             <li key={index}>
-              {item.field ? <code>{item.field}</code> : null} {item.detail}
+              {item.field ? <code>{item.field}</code> : null} {item.line ? `line ${item.line}: ` : ""}
+              {item.detail}
             </li>
           ))}
         </ul>

@@ -49,7 +49,7 @@ export function AccountList() {
                       <td>
                         <AccountTag of={account} />
                       </td>
-                      <td>{account.roles.join(", ") || "none"}</td>
+                      <td>{[...account.roles, ...account.assignments.map((one) => `${one.role} (bound)`)].join(", ") || "none"}</td>
                       <td data-name="Signed in">{account.last_login_at ? <Ago at={account.last_login_at} /> : "never"}</td>
                       <td data-name="Made">
                         <Ago at={account.created_at} />

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { get, send, type Schemas } from "../../api/client";
-import { useMe } from "../../api/session";
+import { useMay, useMe } from "../../api/session";
 import { Act } from "../../parts/act";
 import { Age, Empty, Loaded } from "../../parts/states";
 import { Ago } from "../../parts/time";
@@ -10,11 +10,11 @@ import { Link } from "../../router";
 import { LogInTable } from "../account/sessions";
 import { FirstPassword } from "./first-password";
 import { AccountTag } from "./list";
-import { RoleChoice, type RoleName } from "./roles";
+import { AssignmentEditor, assignmentOf, AssignmentList, draftOf, type Assignment, type Draft } from "./assignments";
 
 type Account = Schemas["Account"];
 
-const STALE = ["account", "accounts", "account-sessions"];
+const STALE = ["account", "accounts", "account-sessions", "access-review"];
 
 /** One account: what it may do, and what can be done about it. */
 export function OneAccount({ name }: { name: string }) {
@@ -48,6 +48,7 @@ export function OneAccount({ name }: { name: string }) {
           ) : (
             <div className="panels">
               <Facts account={found} />
+              <Seen name={name} />
               <LogIns name={name} />
             </div>
           )
@@ -72,11 +73,16 @@ function Facts({ account }: { account: Account }) {
     <section className="panel" aria-labelledby="account">
       <div className="panel-head">
         <h2 id="account">Account</h2>
-        <ChangeRoles account={account} />
+        {/* What is written begins with what is. */}
+        <ChangeRoles key={JSON.stringify(own(account))} account={account} />
       </div>
       <dl className="facts">
         <dt>Roles</dt>
-        <dd>{account.roles.join(", ") || "none: it may do nothing"}</dd>
+        <dd>
+          <AssignmentList of={own(account)} />
+        </dd>
+        <dt>Teams</dt>
+        <dd>{account.teams.join(", ") || "none"}</dd>
         <dt>Last sign-in</dt>
         <dd>{account.last_login_at ? <Ago at={account.last_login_at} /> : "never"}</dd>
         <dt>Password</dt>
@@ -96,23 +102,32 @@ function Facts({ account }: { account: Account }) {
 const change = (name: string, body: Schemas["AccountChange"], key?: string) =>
   send("patch", "/api/v1/accounts/{name}", { at: { name }, body, ...(key ? { key } : {}) });
 
+/** All that it is itself: its plain roles, and those within bounds or for a time. */
+function own(account: Account): Assignment[] {
+  return [...account.roles.map((role) => ({ role })), ...account.assignments];
+}
+
+const setRoles = (name: string, assignments: Assignment[], key?: string) =>
+  send("put", "/api/v1/accounts/{name}/roles", { at: { name }, body: { assignments }, ...(key ? { key } : {}) });
+
 function ChangeRoles({ account }: { account: Account }) {
-  const [roles, setRoles] = useState<RoleName[]>([...account.roles]);
+  const before = own(account);
+  const [drafts, setDrafts] = useState<Draft[]>(() => before.map(draftOf));
   return (
     <Act
       name="Change the roles"
       title={`Roles of ${account.name}`}
       reason="none"
-      act={(_, key) => change(account.name, { roles }, key)}
+      act={(_, key) => setRoles(account.name, drafts.map(assignmentOf), key)}
       done={() => ({
         text: `The roles of ${account.name} are changed.`,
-        undo: () => change(account.name, { roles: [...account.roles] }).then(() => "They are as before."),
+        undo: () => setRoles(account.name, before).then(() => "They are as before."),
       })}
       stale={STALE}
     >
       <div className="dialog-form">
         <p>It is signed out everywhere, and may do what these roles give from the next sign-in on.</p>
-        <RoleChoice value={roles} onChange={setRoles} />
+        <AssignmentEditor value={drafts} onChange={setDrafts} />
       </div>
     </Act>
   );
@@ -197,6 +212,28 @@ function ResetPassword({ name }: { name: string }) {
         <FirstPassword value={password} onChange={setPassword} />
       </div>
     </Act>
+  );
+}
+
+/** What it did last, as the log of access has it. */
+function Seen({ name }: { name: string }) {
+  const may = useMay();
+  if (!may("access:read")) return null;
+  return (
+    <section className="panel" aria-labelledby="seen">
+      <h2 id="seen">What it does</h2>
+      <ul className="plain-list">
+        <li>
+          <Link href={`/people?tab=access&subject=${encodeURIComponent(name)}`}>All that it did, tried and read</Link>
+        </li>
+        <li>
+          <Link href={`/people?tab=access&subject=${encodeURIComponent(name)}&outcome=denied`}>What it was refused</Link>
+        </li>
+        <li>
+          <Link href="/people?tab=review">Rights that it does not use</Link>
+        </li>
+      </ul>
+    </section>
   );
 }
 

@@ -4,28 +4,32 @@ import { Button } from "react-aria-components";
 
 import { send, type Schemas } from "../../api/client";
 import { Act } from "../../parts/act";
-import { Field } from "../../parts/fields";
+import { CedarField, CedarText } from "../../parts/cedar";
 import { Trouble } from "../../parts/states";
-import { many } from "../../parts/tags";
+import { Tests } from "./tests";
 
-/** The text in force, and a copy to change: checked, tried in the shadow, and applied. */
+/** The text in force, and a copy to change: checked, tested, tried in the shadow, and applied. */
 export function Editor({ inForce, mayWrite }: { inForce: Schemas["PolicyInForce"]; mayWrite: boolean }) {
   const [text, setText] = useState(inForce.text);
+  const [tests, setTests] = useState(inForce.tests);
   const checking = useMutation({ mutationFn: () => send("post", "/api/v1/policy/check", { body: { text } }) });
-  const isChanged = text !== inForce.text;
+  const isChanged = text !== inForce.text || tests !== inForce.tests;
   return (
     <section className="panel policy-editor" aria-label="Policies in force">
-      <Field
-        label={isChanged ? "Cedar, changed and not applied" : "Cedar, as it is in force"}
-        value={text}
-        onChange={(text) => {
-          setText(text);
-          checking.reset();
-        }}
-        lines={22}
-        spellCheck="false"
-        isReadOnly={!mayWrite}
-      />
+      {mayWrite ? (
+        <CedarField
+          label={isChanged ? "Cedar, changed and not applied" : "Cedar, as it is in force"}
+          value={text}
+          onChange={(text) => {
+            setText(text);
+            checking.reset();
+          }}
+          problems={checking.data?.problems ?? []}
+          lines={22}
+        />
+      ) : (
+        <CedarText text={text} name="Cedar, as it is in force" />
+      )}
       <div className="head-acts">
         <Button className="button" onPress={() => checking.mutate()} isPending={checking.isPending}>
           Check
@@ -47,7 +51,7 @@ export function Editor({ inForce, mayWrite }: { inForce: Schemas["PolicyInForce"
               isPrimary
               title="Apply this text?"
               reason="required"
-              act={(reason, key) => send("post", "/api/v1/policy/apply", { body: { text, reason }, key })}
+              act={(reason, key) => send("post", "/api/v1/policy/apply", { body: { text, tests, reason }, key })}
               done={({ version }) => ({
                 text: `Version ${version} is in force.`,
                 undo: () =>
@@ -59,37 +63,26 @@ export function Editor({ inForce, mayWrite }: { inForce: Schemas["PolicyInForce"
             >
               <p>It decides from that moment on, over sessions that are open too.</p>
             </Act>
-            <Button className="button quiet-button" onPress={() => setText(inForce.text)}>
+            <Button
+              className="button quiet-button"
+              onPress={() => {
+                setText(inForce.text);
+                setTests(inForce.tests);
+                checking.reset();
+              }}
+            >
               Put it back
             </Button>
           </>
         )}
       </div>
       {checking.isError && <Trouble error={checking.error} />}
-      {checking.data && <Report of={checking.data} />}
+      {checking.data?.valid && (
+        <p role="status" className="verified">
+          It is valid under the schema.
+        </p>
+      )}
+      <Tests text={text} table={tests} setTable={setTests} mayWrite={mayWrite} />
     </section>
-  );
-}
-
-function Report({ of }: { of: Schemas["CheckReport"] }) {
-  if (of.valid) {
-    return (
-      <p role="status" className="verified">
-        It is valid under the schema.
-      </p>
-    );
-  }
-  return (
-    <div className="trouble" role="alert">
-      <p className="trouble-title">{many(of.problems.length, "problem")}</p>
-      <ul>
-        {of.problems.map((problem, index) => (
-          <li key={index}>
-            {problem.line ? `Line ${problem.line}: ` : ""}
-            {problem.policy ? <code>{problem.policy}</code> : null} {problem.message}
-          </li>
-        ))}
-      </ul>
-    </div>
   );
 }
