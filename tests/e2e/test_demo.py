@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -51,6 +52,27 @@ def test_a_demo_that_is_held_leaves_nothing_behind_when_it_is_told_to_end(tmp_pa
     finally:
         demo.kill()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_that_is_held_has_an_owner_who_must_choose_a_password(tmp_path):
+    demo = start(tmp_path, "--hold", stdout=subprocess.PIPE)
+    try:
+        told = b""
+        for line in demo.stdout:
+            told += line
+            if b"metrics" in line:
+                break
+        told = told.decode()
+        console = re.search(r"https://localhost:\d+(?=/\n)", told)[0]
+        name, password = re.search(r"sign in as\s+(\S+) with the password (\S+)", told).groups()
+        root = next(tmp_path.glob("*/data/root.pem"))
+        answer = run("curl", "-sS", "--cacert", root, f"{console}/api/v1/session", "-H", "Content-Type: application/json",
+                     "-d", "@-", input=json.dumps({"account": name, "password": password}).encode())
+        assert b"password" in answer.stdout and b"owner" in answer.stdout, answer.stdout
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(timeout=60) == 0
+    finally:
+        demo.kill()
 
 
 def test_the_demo_leaves_nothing_behind_when_nobody_reads_it_any_longer(tmp_path):

@@ -57,6 +57,9 @@ pub(crate) struct DemoArgs {
     hold: bool,
 }
 
+/// The account of whoever looks around while the demo is held.
+const OWNER: &str = "demo";
+
 /// What the scene leaves behind.
 struct Told {
     report: Report,
@@ -134,7 +137,8 @@ impl DemoArgs {
         let mut text = report.to_text(output)?;
         match (self.hold, output.is_json()) {
             (true, _) => {
-                let how = server.how_to_reach_it(operator.token())?;
+                let password = operator.make_owner(OWNER).await?;
+                let how = server.how_to_reach_it(operator.token(), (OWNER, &password))?;
                 text = format!("{text}\n{how}");
             }
             (false, true) => {}

@@ -6,6 +6,7 @@ use std::{
 };
 
 use palisade_core::DeviceId;
+use rand::Rng;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +87,14 @@ impl Operator {
     async fn put(&self, parts: &[&str], body: Value) -> Result<Value, Failure> {
         let (client, path) = (self.client.clone(), path(parts));
         blocking(move || client.put(path).json(&body).send()).await
+    }
+
+    /// Makes an owner who may look around in the console, with a first password, which is returned.
+    pub(super) async fn make_owner(&self, name: &str) -> Result<String, Failure> {
+        let password = passphrase();
+        let wanted = json!({"name": name, "roles": ["owner"], "password": password});
+        self.post(&["accounts"], wanted).await?;
+        Ok(password)
     }
 
     /// A token that so many devices can enrol with.
@@ -254,4 +263,14 @@ fn is_listed(crl: &[u8], certificate: &[u8]) -> Result<bool, Failure> {
     let (_, crl) = x509_parser::parse_x509_crl(crl).map_err(|_| unreadable("the CRL"))?;
     let mut listed = crl.iter_revoked_certificates();
     Ok(listed.any(|revoked| revoked.raw_serial() == certificate.raw_serial()))
+}
+
+/// Twenty-four random letters, in groups that can be typed.
+fn passphrase() -> String {
+    let mut random = rand::rng();
+    let groups = (0..6).map(|_| {
+        let letters = (0..4).map(|_| char::from(random.random_range(b'a'..=b'z')));
+        letters.collect::<String>()
+    });
+    groups.collect::<Vec<_>>().join("-")
 }

@@ -73,11 +73,20 @@ impl Server {
     }
 
     /// Tells people what is there to be used while it runs.
-    pub(super) fn how_to_reach_it(&self, token: &str) -> Result<String, Failure> {
+    pub(super) fn how_to_reach_it(
+        &self,
+        token: &str,
+        (owner, password): (&str, &str),
+    ) -> Result<String, Failure> {
         let program = std::env::current_exe().context("the path of this program")?;
         Ok(format!(
             "
-It keeps running until Ctrl-C. In another terminal:
+It keeps running until Ctrl-C. Let your browser trust the root certificate below, open the console and sign in as
+{owner} with the password {password} (you choose another, and a second factor, at once):
+
+    {people}/
+
+In another terminal:
 
     export PALISADE_SERVER={people}
     export PALISADE_CA={root}
