@@ -5,6 +5,7 @@ mod attack;
 mod audit;
 mod broker;
 mod client;
+mod console;
 mod containment;
 mod decision;
 mod fail2ban;
@@ -108,6 +109,8 @@ enum What {
     SigmaHq,
     /// An audit of a large fleet.
     Audit,
+    /// The console's first load in Chromium; needs node, with playwright-core in NODE_PATH.
+    Console,
 }
 
 #[tokio::main]
@@ -146,6 +149,7 @@ async fn main() -> Result<()> {
             What::Streams => people::print_streams(&options).await?,
             What::Nab => nab::measure(options.nab.as_deref())?,
             What::SigmaHq => sigmahq::measure(options.sigma.as_deref())?,
+            What::Console => tokio::task::block_in_place(|| console::measure(&options))?,
             What::Audit => tokio::task::block_in_place(|| audit::measure(&options))?,
         }
     }
