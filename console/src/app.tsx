@@ -11,6 +11,7 @@ import { Icon } from "./parts/icon";
 import { LiveBadge } from "./parts/live-badge";
 import { Notices, NoticesProvider } from "./parts/notices";
 import { PendingActs, PendingProvider } from "./parts/pending";
+import { Refused } from "./parts/refused";
 import { Waiting } from "./parts/states";
 import { Link, usePlace } from "./router";
 
@@ -73,6 +74,7 @@ function Shell() {
       </header>
       <main id="main" tabIndex={-1}>
         <PendingActs />
+        <Refused />
         <Guarded key={page?.path ?? "nowhere"}>
           {page ? <Shown page={page} /> : <Nowhere />}
         </Guarded>

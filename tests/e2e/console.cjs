@@ -208,6 +208,26 @@ async function fromElsewhere(page, credential) {
   return answer.status();
 }
 
+/** Says at the provider who one is, and that this server may know. */
+async function atProvider(page, login) {
+  await page.locator("input[name=login]").fill(login);
+  await page.locator("input[name=password]").fill("whatever");
+  await page.keyboard.press("Enter");
+  await page.locator("input[name=prompt][value=consent]").waitFor({ state: "attached" });
+  await page.locator("button[type=submit]").click();
+}
+
+const who = (page) => page.evaluate(async () => (await fetch("/api/v1/session")).json());
+
+const status = (page) => page.evaluate(async () => (await fetch("/api/v1/session")).status);
+
+async function signOut(page) {
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await heading(page, "Sign in");
+}
+
+const withProvider = (page) => page.getByRole("link", { name: "Sign in with Corp" }).click();
+
 // --- scenarios ---
 
 const scenarios = {
@@ -555,6 +575,95 @@ const scenarios = {
     await page.keyboard.press("Enter");
     await heading(page, "Devices");
     return { refused, offered, looks };
+  },
+
+  /** Signs in with a provider, by keyboard; then again with other claims, which the provider says in place of the first. */
+  async provider(page) {
+    const claims = (mine) => fs.writeFileSync(task.people, JSON.stringify({ [task.login]: mine }));
+    await page.goto(new URL("/devices?label=site%3Dberlin", task.url).href);
+    await page.getByRole("link", { name: "Sign in with Corp" }).waitFor();
+    const looks = { signIn: await look(page, "sign-in-provider") };
+    await press(page, "Sign in with Corp");
+    await atProvider(page, task.login);
+    await heading(page, "Devices");
+    const { pathname, search } = new URL(page.url());
+    const people = [await who(page)];
+    const kept = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]);
+    claims(task.later[0]);
+    await signOut(page);
+    await withProvider(page);
+    await page.getByRole("button", { name: "Sign out" }).waitFor();
+    people.push(await who(page));
+    claims(task.later[1]);
+    await signOut(page);
+    await page.goto(task.url);
+    await withProvider(page);
+    const refused = await page.getByRole("alert").innerText();
+    looks.refused = await look(page, "sign-in-refused");
+    const place = new URL(page.url());
+    return { looks, place: pathname + search, who: people, kept, refused, after: await status(page), address: place.pathname + place.search };
+  },
+
+  /** Signs in with a provider that knows one, and gives nothing that counts here. */
+  async outsider(page) {
+    await page.goto(task.url);
+    await withProvider(page);
+    await atProvider(page, task.login);
+    return { refused: await page.getByRole("alert").innerText(), after: await status(page) };
+  },
+
+  /** Signs in with a provider, makes a second factor here, and owes its code the next time. */
+  async owing(page) {
+    await page.goto(task.url);
+    await withProvider(page);
+    await atProvider(page, task.login);
+    await page.getByRole("button", { name: "Sign out" }).waitFor();
+    const post = (path, body) => page.evaluate(async ([path, body]) => {
+      const headers = { "Palisade-Request": "1", "Content-Type": "application/json" };
+      return (await fetch(path, { method: "POST", headers, body: body && JSON.stringify(body) })).json();
+    }, [path, body]);
+    const { secret } = await post("/api/v1/account/totp");
+    await post("/api/v1/account/totp/confirm", { code: totp(secret) });
+    await page.reload();
+    await signOut(page);
+    await withProvider(page);
+    const label = "Code of your second factor";
+    await page.getByLabel(label).waitFor();
+    const before = await status(page);
+    const looks = await look(page, "sign-in-owing");
+    await page.getByLabel(label).fill("000000");
+    await page.keyboard.press("Enter");
+    const wrong = await page.getByRole("alert").innerText();
+    // The code of this half minute was used: the next one is taken as well.
+    await page.getByLabel(label).fill(totp(secret, 1));
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Sign out" }).waitFor();
+    return { looks: { looks }, before, wrong, name: (await who(page)).name };
+  },
+
+  /** Is refused for a name that is taken; signs in with the account of that name, links it, and signs in with the provider. */
+  async linking(page) {
+    await page.goto(task.url);
+    await withProvider(page);
+    await atProvider(page, task.login);
+    const refused = await page.getByRole("alert").innerText();
+    await enter(page);
+    await heading(page, "Choose your own password");
+    await page.getByLabel("Password now", { exact: true }).fill(task.password);
+    await page.getByLabel("New password", { exact: true }).fill(task.next);
+    await page.getByLabel("New password, again").fill(task.next);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Sign out" }).waitFor();
+    await goTo(page, "/account");
+    await page.getByRole("button", { name: "Link with Corp" }).click();
+    await page.getByRole("list", { name: "Links" }).getByRole("listitem").first().waitFor();
+    await settled(page);
+    const looks = await look(page, "account-linked");
+    const linked = await page.getByRole("list", { name: "Links" }).locator("strong").allInnerTexts();
+    await signOut(page);
+    await withProvider(page);
+    await page.getByRole("button", { name: "Sign out" }).waitFor();
+    return { refused, looks: { looks }, linked, who: await who(page) };
   },
 
   /** A wrong password, until the server makes one wait: said, and counted down. */

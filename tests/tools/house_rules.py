@@ -11,6 +11,7 @@ FLOORS = {
     "store": 1,
     "keys": 1,
     "bus": 2,
+    "oidc": 2,
     "ledger": 3,
     "identity": 3,
     "people": 3,

@@ -24,6 +24,8 @@ interface Session {
   withAccount(account: string, password: string, code: string): Promise<void>;
   /** Signs in with a passkey alone. Quietly: the browser offers it where the name is typed, and nothing is asked. */
   withPasskey(stop: AbortSignal, isQuiet: boolean): Promise<void>;
+  /** Ends a sign-in with a provider by the code of a second factor that it owes. */
+  withOwedCode(code: string): Promise<void>;
   /** Makes the first account with the token that the first start printed, and signs in with it. */
   setUp(token: string, account: string, password: string): Promise<void>;
   /** Asks again who is signed in: after an act that changed it. */
@@ -127,6 +129,13 @@ export function SessionProvider({ children }: { children: ReactNode }) {
         setToken(null);
         const body = JSON.stringify(await showPasskey(stop, isQuiet));
         await ask("POST", `${SESSION}/passkey`, { body, headers: { "Content-Type": "application/json" } }, 30_000);
+        setMe(await readSession());
+        setNotice(null);
+      },
+      async withOwedCode(code) {
+        setToken(null);
+        const body = JSON.stringify({ code });
+        await ask("POST", `${SESSION}/oidc/code`, { body, headers: { "Content-Type": "application/json" } }, 30_000);
         setMe(await readSession());
         setNotice(null);
       },

@@ -61,7 +61,8 @@ fn is_api(path: &str) -> bool {
     path == "/api" || path.starts_with("/api/")
 }
 
-fn wants_page(headers: &HeaderMap) -> bool {
+/// Whether a person's browser is to be shown what is answered.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     tokens(headers, header::ACCEPT).any(|token| token == "text/html")
 }
 

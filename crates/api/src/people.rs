@@ -42,6 +42,9 @@ mod ledger;
 mod log_in;
 mod messages;
 mod mitigate;
+mod oidc;
+mod oidc_answer;
+mod oidc_link;
 mod own_account;
 mod page;
 mod passkey_log_in;
@@ -323,6 +326,8 @@ fn routes() -> Routes {
         .and(status::routes())
         .and(log_in::routes())
         .and(passkey_log_in::routes())
+        .and(oidc::routes())
+        .and(oidc_link::routes())
         .and(own_account::routes())
         .and(passkeys::routes())
         .and(accounts::routes())

@@ -24,6 +24,10 @@ pub(crate) enum Kind {
     EnrolPasskey,
     /// Somebody logs in with a passkey.
     Passkey,
+    /// Somebody was sent to a provider.
+    Oidc,
+    /// Somebody came back from one, and owes a code of their second factor.
+    OidcCode,
 }
 
 impl Kind {
@@ -31,19 +35,25 @@ impl Kind {
         match self {
             Self::EnrolPasskey => "enrol-passkey",
             Self::Passkey => "passkey",
+            Self::Oidc => "oidc",
+            Self::OidcCode => "oidc-code",
         }
     }
 
     fn prefix(self) -> &'static str {
         match self {
             Self::EnrolPasskey | Self::Passkey => "pce_",
+            Self::Oidc => "pos_",
+            Self::OidcCode => "poc_",
         }
     }
 
-    /// How long it may take: as long as WebAuthn tells browsers to wait for people.
+    /// How long it may take: as long as WebAuthn tells browsers to wait for people; at a provider they may have to
+    /// find their password first.
     fn life(self) -> Duration {
         match self {
-            Self::EnrolPasskey | Self::Passkey => Duration::from_secs(5 * 60),
+            Self::EnrolPasskey | Self::Passkey | Self::OidcCode => Duration::from_secs(5 * 60),
+            Self::Oidc => Duration::from_secs(10 * 60),
         }
     }
 }

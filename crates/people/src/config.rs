@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Role,
+    OidcConfig, Role,
+    oidc::check_all,
     relying_party::{DEFAULT_PORT, OriginError, RelyingParty},
 };
 
@@ -16,7 +17,7 @@ pub struct AccountsConfig {
     /// The roles whose people need a second factor. Owners need one whatever stands here.
     pub second_factor_roles: Vec<Role>,
     /// Where browsers reach the console (`https://HOST` or `https://HOST:PORT`), at most 8; providers send people
-    /// back to the first. Empty: `https://localhost` with the port of the door for people.
+    /// back to the one that they came from. Empty: `https://localhost` with the port of the door for people.
     pub origins: Vec<String>,
     /// The acts that wait for a second person who may do them, where there are two people who may. What is
     /// about accounts and teams waits only where it is about somebody, or a role, that may do one of these.
@@ -30,6 +31,10 @@ pub struct AccountsConfig {
     pub passkeys: PasskeyRules,
     /// How long who logged in stays so.
     pub sessions: SessionRules,
+    /// Providers of OpenID Connect that people sign in with, at most 8, each a table `[[accounts.oidc]]`: `name`,
+    /// `label`, `issuer`, `client_id`, `client_secret_file` or `client_secret_env`, `ca`, `scopes`, `name_claim`,
+    /// `roles_claim`, `roles`, `make_accounts`, `second_factor_amr`, `second_factor_acr` (docs/people.md).
+    pub oidc: Vec<OidcConfig>,
 }
 
 /// How long who logged in stays so.
@@ -73,6 +78,7 @@ impl Default for AccountsConfig {
             passwords: PasswordRules::default(),
             passkeys: PasskeyRules::default(),
             sessions: SessionRules::default(),
+            oidc: Vec::new(),
         }
     }
 }
@@ -162,6 +168,9 @@ pub enum AccountsConfigError {
     /// Browsers do not reach the console there, or passkeys could not be used there.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// A provider cannot work, or is not safe.
+    #[error("accounts.oidc{0}")]
+    Oidc(String),
 }
 
 impl AccountsConfig {
@@ -217,7 +226,7 @@ impl AccountsConfig {
             }
         }
         RelyingParty::new(self, DEFAULT_PORT)?;
-        Ok(())
+        check_all(&self.oidc).map_err(AccountsConfigError::Oidc)
     }
 }
 

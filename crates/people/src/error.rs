@@ -17,6 +17,14 @@ pub enum OpenError {
     /// The key that seals second factors cannot be had.
     #[error("the key that seals second factors cannot be had: {0}")]
     Keys(#[from] KeystoreError),
+    /// A provider cannot be set up.
+    #[error("accounts.oidc, {provider}: {why}")]
+    Oidc {
+        /// Which.
+        provider: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
     /// There is no randomness, or the key is none.
     #[error("the key that seals second factors cannot be made or used")]
     Seal,
@@ -60,6 +68,18 @@ pub enum PeopleError {
     /// The session is too old to add a way in with it.
     #[error("log in anew first: this session is too old to add a way to log in")]
     Stale,
+    /// The account signs in with a provider alone.
+    #[error(
+        "this account was made by a provider (accounts.oidc) and signs in there: a way in besides would outlive the \
+         provider's word"
+    )]
+    OfProvider,
+    /// The account has an identity of that provider.
+    #[error("the account is linked with that provider already: unlink it first")]
+    Linked,
+    /// The account has no identity of that provider.
+    #[error("the account is not linked with a provider of that name")]
+    NotLinked,
     /// What an authenticator said is not right.
     #[error(
         "the passkey was not made for this server and this account, or came too late: begin anew"

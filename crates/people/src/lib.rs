@@ -11,6 +11,7 @@ mod config;
 mod error;
 mod log_in;
 mod name;
+mod oidc;
 mod passkey_log_in;
 mod passkeys;
 mod password;
@@ -27,6 +28,7 @@ pub use config::{AccountsConfig, AccountsConfigError, PasskeyRules, PasswordRule
 pub use error::{OpenError, PeopleError};
 pub use log_in::{LogIn, LogInError, MustFirst, Opened, Recognised, SESSION_PREFIX, Wanted};
 pub use name::{AccountName, NotAName};
+pub use oidc::{Arrived, CodeError, OidcBegun, OidcChange, OidcConfig, OidcError, OidcRefusal};
 pub use passkey_log_in::PasskeyLogInError;
 pub use passkeys::{Begun, Enrolled};
 pub use password::{

@@ -55,6 +55,7 @@ impl People {
         expires_at: Option<Timestamp>,
     ) -> Result<Begun, PeopleError> {
         self.is_fresh(expires_at)?;
+        self.is_not_of_provider(&account.name).await?;
         let passkeys = self.ground.store.passkeys();
         let have = passkeys.of(&account.name).await?;
         if have.len() >= self.max_passkeys as usize {
@@ -186,7 +187,7 @@ impl People {
     }
 
     /// Begins a session of an account whose sessions have all ended.
-    async fn open_anew(
+    pub(crate) async fn open_anew(
         &self,
         account: &str,
         source: Option<IpAddr>,
@@ -198,7 +199,7 @@ impl People {
     }
 
     /// Whether a session, which ends at `expires_at`, began a short time ago.
-    fn is_fresh(&self, expires_at: Option<Timestamp>) -> Result<(), PeopleError> {
+    pub(crate) fn is_fresh(&self, expires_at: Option<Timestamp>) -> Result<(), PeopleError> {
         let life_s = i64::try_from(self.sessions.absolute_s).unwrap_or(i64::MAX);
         let began_s = expires_at.map(|end| end.as_second().saturating_sub(life_s));
         let oldest_s = self.ground.clock.now().as_second() - FRESH.as_secs() as i64;

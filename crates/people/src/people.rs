@@ -13,6 +13,7 @@ use crate::{
     AccountsConfig, Blocklist, BlocklistError, OpenError, PasswordHash, PasswordPolicy,
     PeopleError, Role, RoleBook, RoleText, SessionRules, Workshop,
     attempts::Attempts,
+    oidc::Providers,
     relying_party::{OriginError, RelyingParty},
     roles::{Newest, read_files},
     second_factor::Seal,
@@ -36,6 +37,7 @@ pub struct People {
     pub(crate) directory: Newest,
     pub(crate) role_files: Vec<RoleText>,
     pub(crate) book: OnceLock<RoleBook>,
+    pub(crate) providers: Providers,
 }
 
 /// What [`People`] stands on.
@@ -52,13 +54,15 @@ impl People {
     /// Opens what the configuration names; its files are relative to `data`.
     ///
     /// # Errors
-    /// When the blocklist cannot be read, or the key that seals second factors cannot be had.
+    /// When the blocklist cannot be read, the key that seals second factors cannot be had, or a provider's secret or
+    /// roots cannot.
     pub fn open(
         ground: PeopleGround,
         config: &AccountsConfig,
         data: &Path,
     ) -> Result<Arc<Self>, OpenError> {
         let seal = Seal::open(&ground.keys)?;
+        let providers = Providers::open(&config.oidc, data, &ground.clock)?;
         let nobodys = secret::generate("").map_err(|_| OpenError::Seal)?;
         Ok(Arc::new(Self {
             ground,
@@ -75,6 +79,7 @@ impl People {
             directory: Newest::default(),
             role_files: read_files(&data.join("roles")),
             book: OnceLock::new(),
+            providers,
         }))
     }
 

@@ -38,6 +38,7 @@ pub enum OriginError {
 /// What passkeys are bound to.
 pub(crate) struct RelyingParty {
     pub(crate) webauthn: Webauthn,
+    origins: Vec<Url>,
 }
 
 impl RelyingParty {
@@ -72,7 +73,14 @@ impl RelyingParty {
             builder = builder.append_allowed_origin(other);
         }
         let webauthn = builder.build().map_err(|_| elsewhere(first))?;
-        Ok(Self { webauthn })
+        Ok(Self { webauthn, origins })
+    }
+
+    /// The origin that a browser says it is at; the first one where that is none of ours.
+    pub(crate) fn origin_at(&self, host: Option<&str>) -> Option<&Url> {
+        let is_at =
+            |origin: &&Url| host.is_some_and(|host| host.eq_ignore_ascii_case(origin.authority()));
+        self.origins.iter().find(is_at).or(self.origins.first())
     }
 }
 

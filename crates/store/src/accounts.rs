@@ -39,10 +39,14 @@ impl std::fmt::Debug for Account {
 }
 
 /// The role without which nobody could administer.
-const OWNER: &str = "%\"owner\"%";
+pub(crate) const OWNER: &str = "%\"owner\"%";
 /// Whether an owner is left besides $1; $2 is [`OWNER`].
 const ANOTHER_OWNER: &str = "EXISTS (SELECT 1 FROM accounts o WHERE o.name <> $1 AND o.disabled = 0 \
                              AND o.roles LIKE $2)";
+
+/// Whether an owner is left when the roles of $1 are $3; $2 is [`OWNER`].
+pub(crate) const LEAVES_AN_OWNER: &str = "($3 LIKE $2 OR disabled = 1 OR roles NOT LIKE $2 \
+     OR EXISTS (SELECT 1 FROM accounts o WHERE o.name <> $1 AND o.disabled = 0 AND o.roles LIKE $2))";
 
 /// The repository of accounts.
 #[derive(Debug)]
@@ -64,22 +68,8 @@ impl Accounts<'_> {
     /// # Errors
     /// When there is one of that name, or the database fails.
     pub async fn add(&self, account: &Account) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO accounts VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-            .bind(account.name.as_str())
-            .bind(row::to_json(&account.roles, "roles")?)
-            .bind(account.password.as_str())
-            .bind(i64::from(account.must_change))
-            .bind(i64::from(account.disabled))
-            .bind(account.generation as i64)
-            .bind(row::nanos(account.created_at))
-            .bind(row::nanos(account.password_changed_at))
-            .bind(account.last_login_at.map(row::nanos))
-            .execute(self.store.writer())
-            .await
-            .map_err(|error| {
-                StoreError::on_insert(error, || format!("account {}", account.name))
-            })?;
-        Ok(())
+        let mut connection = self.store.writer().acquire().await?;
+        insert(&mut connection, account).await
     }
 
     /// Finds an account.
@@ -132,7 +122,7 @@ impl Accounts<'_> {
     ) -> Result<bool, StoreError> {
         let sql = format!(
             "UPDATE accounts SET roles = $3, generation = generation + 1 WHERE name = $1 \
-             AND ($3 LIKE $2 OR disabled = 1 OR roles NOT LIKE $2 OR {ANOTHER_OWNER})"
+             AND {LEAVES_AN_OWNER}"
         );
         let mut transaction = self.store.writer().begin().await?;
         let done = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -253,6 +243,26 @@ impl Accounts<'_> {
             .await?;
         Ok(done.rows_affected() == 1)
     }
+}
+
+pub(crate) async fn insert(
+    connection: &mut AnyConnection,
+    account: &Account,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO accounts VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+        .bind(account.name.as_str())
+        .bind(row::to_json(&account.roles, "roles")?)
+        .bind(account.password.as_str())
+        .bind(i64::from(account.must_change))
+        .bind(i64::from(account.disabled))
+        .bind(account.generation as i64)
+        .bind(row::nanos(account.created_at))
+        .bind(row::nanos(account.password_changed_at))
+        .bind(account.last_login_at.map(row::nanos))
+        .execute(connection)
+        .await
+        .map_err(|error| StoreError::on_insert(error, || format!("account {}", account.name)))?;
+    Ok(())
 }
 
 async fn retire(

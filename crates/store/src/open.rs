@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0015_pruning.sql"),
     include_str!("../migrations/sqlite/0016_roles.sql"),
     include_str!("../migrations/sqlite/0017_access.sql"),
+    include_str!("../migrations/sqlite/0018_identities.sql"),
 ];
 const READERS: u32 = 4;
 /// The setting that is written to see whether writing works.

@@ -10,6 +10,8 @@ mod baselines;
 mod detection;
 #[path = "conformance/events.rs"]
 mod events;
+#[path = "conformance/identities.rs"]
+mod identities;
 
 use std::collections::BTreeMap;
 

@@ -5,6 +5,7 @@ import { Button } from "react-aria-components";
 import { useMe, useSession } from "../../api/session";
 import { Ago } from "../../parts/time";
 import { Codes } from "./codes";
+import { Linked } from "./linked";
 import { ChangePassword } from "./password";
 import { Passkeys } from "./passkeys";
 import { OwnSessions } from "./sessions";
@@ -67,6 +68,7 @@ export default function Account() {
           <Totp done={show} />
         </section>
         <Passkeys done={show} />
+        <Linked />
         <Passwords />
         <OwnSessions />
       </div>

@@ -7,11 +7,15 @@ import { useSession } from "../../api/session";
 import { Field } from "../../parts/fields";
 import { Submit, useSubmit } from "../../parts/form";
 import { Icon } from "../../parts/icon";
+import { Refused } from "../../parts/refused";
 import { Trouble } from "../../parts/states";
+import { usePlace } from "../../router";
+import { Owed, Providers } from "./providers";
 import "./sign-in.css";
 
 export default function SignIn() {
   const { notice } = useSession();
+  const owes = usePlace().query.get("owes");
   useEffect(() => {
     document.title = "Sign in · Palisade";
   }, []);
@@ -28,25 +32,33 @@ export default function SignIn() {
             {notice}
           </p>
         )}
-        <Tabs className="tabs">
-          <TabList aria-label="How to sign in" className="tab-list">
-            <Tab id="account">Account</Tab>
-            <Tab id="token">API token</Tab>
-            <Tab id="setup">First start</Tab>
-          </TabList>
-          <TabPanel id="account">
-            <WithPasskey />
-            <WithAccount />
-          </TabPanel>
-          <TabPanel id="token">
-            <WithToken />
-          </TabPanel>
-          <TabPanel id="setup">
-            <SetUp />
-          </TabPanel>
-        </Tabs>
+        <Refused />
+        {owes ? <Owed kind={owes} /> : <Ways />}
       </div>
     </main>
+  );
+}
+
+function Ways() {
+  return (
+    <Tabs className="tabs">
+      <TabList aria-label="How to sign in" className="tab-list">
+        <Tab id="account">Account</Tab>
+        <Tab id="token">API token</Tab>
+        <Tab id="setup">First start</Tab>
+      </TabList>
+      <TabPanel id="account">
+        <Providers />
+        <WithPasskey />
+        <WithAccount />
+      </TabPanel>
+      <TabPanel id="token">
+        <WithToken />
+      </TabPanel>
+      <TabPanel id="setup">
+        <SetUp />
+      </TabPanel>
+    </Tabs>
   );
 }
 

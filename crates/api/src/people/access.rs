@@ -174,7 +174,7 @@ impl From<Vec<String>> for Scopes {
 pub(crate) enum Access {
     /// Nothing.
     Public,
-    /// A secret in the body, which the handler sees to.
+    /// A secret in the body, or in what a provider sends a browser back with, which the handler sees to.
     Body,
     /// Any valid token.
     Token,

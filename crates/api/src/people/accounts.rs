@@ -187,8 +187,12 @@ impl From<PeopleError> for Problem {
             | PeopleError::Changed
             | PeopleError::HasFactor
             | PeopleError::TooManyPasskeys
+            | PeopleError::OfProvider
+            | PeopleError::Linked
             | PeopleError::LastFactor => Self::conflict(error),
-            PeopleError::NoPasskey => Self::new(ProblemKind::NotFound, error),
+            PeopleError::NoPasskey | PeopleError::NotLinked => {
+                Self::new(ProblemKind::NotFound, error)
+            }
             PeopleError::Stale => Self::new(ProblemKind::Forbidden, error),
             PeopleError::Passkey => Self::invalid(error),
             PeopleError::NoOrigin => Self::new(ProblemKind::Unavailable, error).retry_after(1),

@@ -11,6 +11,10 @@ use crate::problem::{Problem, ProblemKind};
 /// A browser takes this name over TLS only, for the whole of this host and for no other.
 const NAME: &str = "__Host-palisade";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
+/// What binds a sign-in with a provider to the browser that it was begun in. It must come along when the provider sends the
+/// browser back, from another site: `Lax`, where the session's is `Strict`.
+const SIGN_IN: &str = "__Host-palisade-sign-in";
+const SIGN_IN_ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600";
 /// No page of another origin can send it without being allowed to, and none is.
 pub(super) const HEADER: &str = "palisade-request";
 /// Cookies that are looked at.
@@ -18,17 +22,40 @@ const MAX_COOKIES: usize = 64;
 
 /// The secret that a request carries in the cookie, if it does.
 pub(super) fn secret_of(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    named(headers, NAME).map_err(|()| "several sessions")
+}
+
+/// The secret of the sign-in that was begun in this browser; nothing where there are several.
+pub(super) fn sign_in_of(headers: &HeaderMap) -> Option<&str> {
+    named(headers, SIGN_IN).ok().flatten()
+}
+
+/// The one cookie of a name.
+fn named<'a>(headers: &'a HeaderMap, wanted: &str) -> Result<Option<&'a str>, ()> {
     let mut found = None;
     let lines = headers.get_all(header::COOKIE).iter();
     let texts = lines.filter_map(|line| line.to_str().ok());
     let cookies = texts.flat_map(|text| text.split(';')).take(MAX_COOKIES);
     for (name, secret) in cookies.filter_map(|cookie| cookie.trim().split_once('=')) {
         // Two could be one that somebody planted beside ours.
-        if name == NAME && found.replace(secret).is_some() {
-            return Err("several sessions");
+        if name == wanted && found.replace(secret).is_some() {
+            return Err(());
         }
     }
     Ok(found)
+}
+
+/// Binds a sign-in to the browser.
+pub(super) fn of_sign_in(secret: &str) -> Result<HeaderValue, Problem> {
+    let text = format!("{SIGN_IN}={secret}; {SIGN_IN_ATTRIBUTES}");
+    HeaderValue::from_str(&text).map_err(|error| Problem::internal(&error))
+}
+
+/// Ends what bound a sign-in to the browser.
+pub(super) fn sign_in_gone() -> HeaderValue {
+    HeaderValue::from_static(
+        "__Host-palisade-sign-in=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0",
+    )
 }
 
 /// Sets the cookie to a new secret.

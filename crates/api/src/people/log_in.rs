@@ -205,18 +205,27 @@ pub(super) async fn record(
 }
 
 async fn refused(state: &PeopleState, error: LogInError, Source(source): Source) -> Problem {
-    let why = match &error {
-        LogInError::NotRight => "an account or password that is not right",
-        LogInError::SecondFactor(_) => "no code of a second factor that is right",
-        LogInError::People(palisade_people::PeopleError::TooMany(_)) => {
-            "too many attempts to log in"
-        }
-        LogInError::People(_) => "",
-    };
-    if !why.is_empty() {
+    if let Some(why) = why_refused(&error) {
         let refusal = Refusal::Unrecognised { source, why };
         state.denials().note(refusal, "/api/v1/session").await;
     }
+    problem_of(error)
+}
+
+/// As the ledger says why nobody was logged in; nothing where it is no matter of credentials.
+pub(super) fn why_refused(error: &LogInError) -> Option<&'static str> {
+    match error {
+        LogInError::NotRight => Some("an account or password that is not right"),
+        LogInError::SecondFactor(_) => Some("no code of a second factor that is right"),
+        LogInError::People(palisade_people::PeopleError::TooMany(_)) => {
+            Some("too many attempts to log in")
+        }
+        LogInError::People(_) => None,
+    }
+}
+
+/// What whoever was not logged in is told.
+pub(super) fn problem_of(error: LogInError) -> Problem {
     match error {
         LogInError::NotRight => Problem::new(ProblemKind::Unauthorized, error),
         LogInError::SecondFactor(wanted) => {

@@ -76,6 +76,13 @@ string_schema!(
     "default"
 );
 string_schema!(
+    ProviderName,
+    "A provider of OpenID Connect, as the configuration names it.",
+    "^[a-z0-9-]+$",
+    (1, 32),
+    "corp"
+);
+string_schema!(
     ServiceId,
     "An application that works with devices.",
     NAME,

@@ -4,6 +4,7 @@
 
 mod access;
 mod acts;
+mod attacks;
 mod audit_checks;
 mod audits;
 mod baselines;
@@ -19,6 +20,7 @@ mod house;
 mod idempotency;
 mod import;
 mod messages;
+mod oidc;
 mod passkeys;
 mod passwords;
 mod people;

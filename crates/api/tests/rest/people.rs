@@ -57,7 +57,7 @@ pub(crate) async fn session(house: &House, name: &str) -> String {
     secret.expect("a session")
 }
 
-fn code(secret: &str, house: &House) -> String {
+pub(crate) fn code(secret: &str, house: &House) -> String {
     use palisade_core::Clock;
     let secret = totp_rs::Secret::try_from_base32(secret).expect("base32");
     let totp = totp_rs::Builder::new().with_secret(secret).build();

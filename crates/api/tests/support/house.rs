@@ -88,6 +88,15 @@ pub async fn house() -> House {
 
 /// A server in a directory that holds something already.
 pub async fn house_in(directory: tempfile::TempDir) -> House {
+    let accounts = AccountsConfig {
+        origins: vec!["https://fleet.test:8443".to_owned()],
+        ..AccountsConfig::default()
+    };
+    house_of(directory, accounts).await
+}
+
+/// A server whose accounts are set up so.
+pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) -> House {
     let clock = ManualClock::new(Timestamp::now());
     let store = Store::open(directory.path()).await.expect("opens");
     let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
@@ -103,10 +112,6 @@ pub async fn house_in(directory: tempfile::TempDir) -> House {
         store: store.clone(),
         keys: keys.clone(),
         clock: shared_clock.clone(),
-    };
-    let accounts = AccountsConfig {
-        origins: vec!["https://fleet.test:8443".to_owned()],
-        ..AccountsConfig::default()
     };
     let people = People::open(ground, &accounts, directory.path());
     let people = people.expect("opens");
