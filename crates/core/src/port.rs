@@ -1,7 +1,7 @@
 //! Where capabilities meet that must not know each other: one names what it needs as a trait here, the
 //! other implements it, and the `palisade` binary introduces them.
 
-use std::{error::Error, future::Future, pin::Pin};
+use std::{error::Error, fmt, future::Future, pin::Pin};
 
 use crate::{DeviceId, Event, Impact, Order, Serial, Target, Timestamp, TrustReason};
 
@@ -61,6 +61,24 @@ pub enum EffectError {
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// What stands against an action before it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
+    /// It cannot be done: why not.
+    Impossible(String),
+    /// It would change nothing: why not.
+    Needless(String),
+}
+
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Impossible(why) => write!(f, "refused: {why}"),
+            Self::Needless(why) => write!(f, "not needed: {why}"),
+        }
+    }
+}
+
 /// Where an action that is done stands, for one whose end is not ours alone to bring about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
@@ -111,6 +129,16 @@ pub trait Effector: Send + Sync + 'static {
 
     /// Whether it could work on this target (an address is not a device).
     fn applies_to(&self, target: &Target) -> bool;
+
+    /// What stands against it as things stand now. It is asked before anybody is asked to approve it; what comes up
+    /// later [`Effector::apply`] says.
+    fn objection<'a>(
+        &'a self,
+        _target: &'a Target,
+        _parameters: &'a Parameters,
+    ) -> BoxFuture<'a, Option<Objection>> {
+        Box::pin(async { None })
+    }
 
     /// Does it. To do it twice under one order is to do it once: an order is repeated after a crash.
     /// What it returns is handed to [`Effector::undo`]; `None` where there is nothing to undo.

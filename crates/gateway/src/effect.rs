@@ -7,7 +7,7 @@ use std::{
 
 use palisade_core::{
     Impact, Network, Order, Principal, Target,
-    port::{BoxFuture, EffectError, Effector, Parameters},
+    port::{BoxFuture, EffectError, Effector, Objection, Parameters},
 };
 use palisade_store::Block;
 use serde_json::{Value, json};
@@ -111,6 +111,21 @@ impl Effector for BlockAddress {
         matches!(target, Target::Address(_))
     }
 
+    fn objection<'a>(
+        &'a self,
+        target: &'a Target,
+        parameters: &'a Parameters,
+    ) -> BoxFuture<'a, Option<Objection>> {
+        Box::pin(async move {
+            let Target::Address(address) = target else {
+                return None;
+            };
+            let network = network(*address, parameters).ok()?;
+            let gateway = self.0.upgrade()?;
+            never(&gateway, &network).map(Objection::Impossible)
+        })
+    }
+
     fn apply<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<Option<Value>, EffectError>> {
         Box::pin(async move {
             let Target::Address(address) = &order.target else {
@@ -118,9 +133,7 @@ impl Effector for BlockAddress {
             };
             let gateway = open(&self.0)?;
             let network = network(*address, &order.parameters)?;
-            let never = &gateway.broker.config.never_block;
-            if let Some(never) = never.iter().find(|never| never.overlaps(&network)) {
-                let why = format!("gateway.never_block has {never}");
+            if let Some(why) = never(&gateway, &network) {
                 return Err(EffectError::NotApplicable(why));
             }
             let block = Block {
@@ -154,6 +167,13 @@ impl Effector for BlockAddress {
             removed.map_err(|error| EffectError::Failed(Box::new(error)))
         })
     }
+}
+
+/// Why a network is never blocked, if it is not.
+fn never(gateway: &Gateway, network: &Network) -> Option<String> {
+    let never = &gateway.broker.config.never_block;
+    let found = never.iter().find(|never| never.overlaps(network));
+    found.map(|never| format!("gateway.never_block has {never}"))
 }
 
 fn network(address: IpAddr, parameters: &Parameters) -> Result<Network, EffectError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use palisade_core::{
     Impact, Order, Principal, Target,
-    port::{BoxFuture, EffectError, Effector, Parameters},
+    port::{BoxFuture, EffectError, Effector, Objection, Parameters},
 };
 use serde_json::Value;
 
@@ -49,6 +49,21 @@ impl Effector for RevokeCertificate {
 
     fn applies_to(&self, target: &Target) -> bool {
         matches!(target, Target::Device(_))
+    }
+
+    fn objection<'a>(
+        &'a self,
+        target: &'a Target,
+        _: &'a Parameters,
+    ) -> BoxFuture<'a, Option<Objection>> {
+        Box::pin(async move {
+            let (Target::Device(device), Some(identity)) = (target, self.0.upgrade()) else {
+                return None;
+            };
+            let held = identity.in_force_of(device).await.ok()?;
+            let why = || format!("device {device} has no certificate that could be revoked");
+            held.is_empty().then(|| Objection::Needless(why()))
+        })
     }
 
     fn apply<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<Option<Value>, EffectError>> {

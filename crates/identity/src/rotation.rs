@@ -255,7 +255,7 @@ impl Identity {
     }
 
     /// The certificates in force of a device.
-    async fn in_force_of(
+    pub(crate) async fn in_force_of(
         &self,
         device: &DeviceId,
     ) -> Result<Vec<CertificateRecord>, IdentityError> {

@@ -24,6 +24,8 @@ pub enum ActionEvent {
     Rejected(String, String),
     /// Nobody decided in time.
     Expired,
+    /// It waited, and can bring nothing any longer.
+    Moot(String),
     /// Response was stopped before it was done; it waits for a person until a moment.
     Stopped(String, Timestamp),
     /// It is done; the effector remembers this.
@@ -106,6 +108,7 @@ pub fn step(
         (Waiting, ActionEvent::Expired) => {
             end(record, Rejected, "nobody decided in time".to_owned(), now);
         }
+        (Waiting, ActionEvent::Moot(why)) => end(record, Rejected, why, now),
         (Running, ActionEvent::Stopped(why, until)) => {
             go(record, Waiting, why);
             record.due_at = Some(until);
@@ -139,6 +142,7 @@ pub fn step(
         (Done, ActionEvent::Undo(..)) => return wrong("it left nothing that could be undone"),
         (Done, ActionEvent::Lifted(why)) => {
             end(record, Undone, why, now);
+            record.lifted = true;
         }
         (Undoing, ActionEvent::Undone(why)) => {
             let why = with(record.why.clone(), &why);
@@ -154,6 +158,7 @@ pub fn step(
             ActionEvent::Approved(_)
             | ActionEvent::DoneBefore(..)
             | ActionEvent::Rejected(..)
+            | ActionEvent::Moot(_)
             | ActionEvent::Expired,
         ) => {
             return wrong("only one that waits can be approved or rejected");

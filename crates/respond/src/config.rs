@@ -91,9 +91,11 @@ pub struct Caps {
     pub full: u64,
     /// Targets that may lose what cannot be given back; 0 lets each such action wait for a person.
     pub permanent: u64,
-    /// The share of a segment, and of a product, that may lose all its service, in percent; one device
-    /// always may.
+    /// The share of a segment, and of a product, that may lose all its service, in percent.
     pub share_percent: u8,
+    /// So many devices of a segment or a product may, however small a share that is: the share of a small one is
+    /// less than a device.
+    pub share_at_least: u64,
     /// Segments of drills and test stands: none of these caps holds for their devices, and what happens to
     /// these counts for no other.
     pub drill_segments: Vec<SegmentId>,
@@ -202,6 +204,7 @@ impl Default for Caps {
             full: 20,
             permanent: 0,
             share_percent: 10,
+            share_at_least: 3,
             drill_segments: SegmentId::parse("drill").into_iter().collect(),
         }
     }
@@ -236,6 +239,9 @@ impl RespondConfig {
     pub fn check(&self) -> Result<(), String> {
         if self.caps.share_percent > 100 {
             return Err("respond.caps.share_percent is 0 to 100".to_owned());
+        }
+        if self.caps.share_at_least == 0 {
+            return Err("respond.caps.share_at_least is at least 1".to_owned());
         }
         let least = self.repeat_window_s / 86_400;
         if self.keep_closed_days != 0 && u64::from(self.keep_closed_days) <= least {

@@ -6,6 +6,7 @@ mod batch;
 mod cases;
 mod claims;
 mod intake;
+mod objections;
 mod orders;
 mod people;
 mod progress;
@@ -43,6 +44,7 @@ use crate::{
     playbook::Book,
     switch::{KillSwitch, Switch},
 };
+use objections::is_gone;
 use runner::Runner;
 
 /// Under this name the stream is read.
@@ -291,15 +293,19 @@ impl Respond {
             match &event.kind {
                 EventKind::Found(finding) => found.push((event, finding)),
                 EventKind::PostureChanged {
-                    lifecycle_before: Lifecycle::Quarantined,
+                    lifecycle_before,
                     lifecycle,
                     reason,
                     ..
-                } if *lifecycle != Lifecycle::Quarantined => {
+                } if lifecycle_before != lifecycle => {
+                    let moved = (*lifecycle_before, *lifecycle);
+                    if !matters(moved) {
+                        continue;
+                    }
                     // What was found before comes before.
                     ordered.extend(self.enter_all(&found).await?);
                     found.clear();
-                    self.lifted(event, reason).await?;
+                    self.moved(event, moved, reason).await?;
                 }
                 _ => {}
             }
@@ -310,6 +316,22 @@ impl Respond {
             consumer.acknowledge(*last).await?;
         }
         Ok(())
+    }
+
+    /// A device is at another point of its life.
+    async fn moved(
+        &self,
+        event: &Event,
+        (before, now): (Lifecycle, Lifecycle),
+        reason: &str,
+    ) -> Result<(), RespondError> {
+        if before == Lifecycle::Quarantined {
+            self.lifted(event, reason).await?;
+        }
+        match event.principal.as_ref().and_then(|who| who.device()) {
+            Some(device) if is_gone(now) => self.gone(device).await,
+            _ => Ok(()),
+        }
     }
 
     /// A device left quarantine: what held it there holds it no longer, whoever released it.
@@ -371,6 +393,11 @@ impl Respond {
             Target::Address(_) | Target::ApiToken(_) | Target::Fleet => event,
         }
     }
+}
+
+/// Whether actions stand otherwise after a device moved on in its life.
+fn matters((before, now): (Lifecycle, Lifecycle)) -> bool {
+    before == Lifecycle::Quarantined || is_gone(now)
 }
 
 impl fmt::Debug for Respond {

@@ -1,7 +1,7 @@
 //! The guard rails, without I/O: whether an action that a playbook orders is done, waits for a person, or
 //! is not done at all.
 
-use palisade_core::{ActionState, Device, Impact, Mode, Network, Target};
+use palisade_core::{ActionState, Device, Impact, Mode, Network, Target, port::Objection};
 
 use crate::{Caps, NeverTouch};
 
@@ -18,6 +18,8 @@ pub(crate) struct Case<'a> {
     pub(crate) stopped: Option<&'a str>,
     /// Why its target is never touched, if it is not.
     pub(crate) untouchable: Option<&'a str>,
+    /// What stands against it: it cannot be done, or need not be.
+    pub(crate) objection: Option<&'a Objection>,
     /// How much happened already.
     pub(crate) hits: &'a [Hits],
 }
@@ -54,6 +56,9 @@ pub(crate) fn rule(case: &Case<'_>) -> Ruling {
     }
     if let Some(why) = case.untouchable {
         return ruling(ActionState::Rejected, format!("never touched: {why}"));
+    }
+    if let Some(objection) = case.objection {
+        return ruling(ActionState::Rejected, objection.to_string());
     }
     let held = held_back(case);
     match (mode, held) {
@@ -123,7 +128,8 @@ impl Caps {
 
     /// How many devices of a part of so many may lose all their service.
     pub(crate) fn share(&self, size: u64) -> u64 {
-        (size.saturating_mul(u64::from(self.share_percent)) / 100).max(1)
+        let share = size.saturating_mul(u64::from(self.share_percent)) / 100;
+        share.max(self.share_at_least)
     }
 }
 
@@ -172,6 +178,7 @@ mod tests {
             impact,
             stopped: None,
             untouchable: None,
+            objection: None,
             hits,
         }
     }
@@ -233,8 +240,31 @@ mod tests {
     }
 
     #[test]
-    fn one_device_of_a_small_segment_may_be_contained_and_the_second_waits() {
+    fn a_few_devices_of_a_small_segment_may_be_contained_and_the_next_waits() {
         let caps = Caps::default();
-        assert_eq!((caps.share(3), caps.share(10), caps.share(100)), (1, 1, 10));
+        assert_eq!((caps.share(3), caps.share(10), caps.share(100)), (3, 3, 10));
+        let one = Caps {
+            share_at_least: 1,
+            ..caps
+        };
+        assert_eq!((one.share(3), one.share(10), one.share(100)), (1, 1, 10));
+    }
+
+    #[test]
+    fn what_cannot_or_need_not_be_done_waits_for_nobody() {
+        let objection = Objection::Needless("device cam-1 is revoked".to_owned());
+        let ruled = |mode| {
+            let case = Case {
+                objection: Some(&objection),
+                ..case(mode, Impact::Full, &[])
+            };
+            rule(&case)
+        };
+        for mode in [Mode::Auto, Mode::Approve, Mode::DryRun] {
+            let ruling = ruled(mode);
+            assert_eq!(ruling.state, ActionState::Rejected);
+            assert_eq!(ruling.why, "not needed: device cam-1 is revoked");
+        }
+        assert_eq!(ruled(Mode::Observe).state, ActionState::Observed);
     }
 }

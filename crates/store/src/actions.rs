@@ -33,6 +33,9 @@ pub struct ActionRecord {
     /// Whether that person rejected or undid it.
     #[serde(default)]
     pub refused: bool,
+    /// Whether what it did was taken back from without: by a person who released its target.
+    #[serde(default)]
+    pub lifted: bool,
     /// The product of its target, if that is a device.
     pub product: Option<ProductId>,
     /// The segment of its target, if that is a device.
@@ -72,7 +75,8 @@ impl ActionRecord {
         }
     }
 
-    /// Whether it took something from its target, or may have, with no person having a part in it.
+    /// Whether it took something from its target, or may have, with no person having a part in it. What a person took
+    /// back counts no longer, what ended by itself does.
     fn is_hit(&self) -> bool {
         let may_have = matches!(
             self.state,
@@ -82,7 +86,7 @@ impl ActionRecord {
                 | ActionState::Undoing
                 | ActionState::Undone
         );
-        self.is_automatic() && may_have
+        self.is_automatic() && !self.lifted && may_have
     }
 
     /// Those that share a lane share a pace: one that hangs holds up nobody in another lane.

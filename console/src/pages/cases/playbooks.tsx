@@ -55,7 +55,7 @@ function Rails() {
               <dt>In {span(caps.window_s)}</dt>
               <dd>
                 {caps.full} lose all service, {caps.partial} a part, {caps.permanent} what cannot be given back; {caps.share_percent} % of
-                a segment or product
+                a segment or product, at least {caps.share_at_least}
               </dd>
               <dt>Undone after</dt>
               <dd>{span(found.max_ttl_s)} at most</dd>

@@ -283,6 +283,9 @@ pub(crate) struct CapsView {
     /// The share of a segment, and of a product, that may lose all its service, in percent.
     #[schema(maximum = 100)]
     share_percent: u8,
+    /// So many devices of a segment or a product may, however small a share that is.
+    #[schema(minimum = 1)]
+    share_at_least: u64,
     /// Segments of drills and test stands, for whose devices none of these caps holds.
     #[schema(value_type = Vec<schema::SegmentId>)]
     drill_segments: Vec<String>,
@@ -326,6 +329,7 @@ impl From<&RespondConfig> for GuardRails {
                 full: caps.full,
                 permanent: caps.permanent,
                 share_percent: caps.share_percent,
+                share_at_least: caps.share_at_least,
                 drill_segments: texts(&caps.drill_segments),
             },
             never_touch: NeverTouchView {

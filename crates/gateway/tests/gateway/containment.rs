@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use palisade_core::{
-    Action, DeviceId, EventKind, GrantScope, Lifecycle, SegmentId, ServiceId, SessionEnd,
+    Action, DeviceId, EventKind, GrantScope, Lifecycle, SegmentId, ServiceId, SessionEnd, Target,
+    port::Objection,
 };
 use palisade_identity::RevocationReason;
 
@@ -193,4 +194,24 @@ async fn a_service_that_is_removed_from_its_grants_hears_nothing_more() {
     suite.publish("t", "not heard", 0).await;
     suite.hears_nothing().await;
     assert_eq!(suite.publish_acked("t", "x").await, NOT_AUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_address_that_is_never_blocked_is_refused_before_anybody_is_asked() {
+    let house = House::open().await;
+    let gateway = house.parts().gateway;
+    let all = palisade_gateway::effectors(&std::sync::Arc::downgrade(&gateway));
+    let block = all.iter().find(|one| one.name() == "block-address");
+    let block = block.expect("there is one");
+    let parameters = serde_json::Map::new();
+    let own = Target::Address([127, 0, 0, 7].into());
+    let refused = block.objection(&own, &parameters).await;
+    assert_eq!(
+        refused,
+        Some(Objection::Impossible(
+            "gateway.never_block has 127.0.0.0/8".to_owned()
+        ))
+    );
+    let other = Target::Address([192, 0, 2, 7].into());
+    assert_eq!(block.objection(&other, &parameters).await, None);
 }

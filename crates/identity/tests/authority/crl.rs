@@ -1,6 +1,9 @@
 //! What the CRL says.
 
-use palisade_core::port::RevocationView;
+use palisade_core::{
+    DeviceId, Target,
+    port::{Objection, RevocationView},
+};
 use palisade_identity::{Identity, RevocationReason};
 use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 
@@ -132,4 +135,34 @@ async fn the_crl_is_made_anew_on_schedule() {
     clock.advance_millis(2 * 86_400_000);
     identity.keep_fresh().await.expect("keeps");
     assert!(read(&identity, &issuer).0 > first);
+}
+
+#[tokio::test]
+async fn where_no_certificate_is_in_force_there_is_nothing_to_revoke() {
+    let House {
+        identity,
+        directory: _directory,
+        ..
+    } = house().await;
+    let all = palisade_identity::effectors(&std::sync::Arc::downgrade(&identity));
+    let revoke = all.iter().find(|one| one.name() == "revoke-certificate");
+    let revoke = revoke.expect("there is one");
+    let (target, parameters) = (
+        Target::Device(DeviceId::parse("cam-1").expect("valid")),
+        serde_json::Map::new(),
+    );
+    let (issued, _) = enrolled(&identity, "cam-1").await;
+    assert_eq!(revoke.objection(&target, &parameters).await, None);
+    let reason = RevocationReason::KeyCompromise;
+    assert!(
+        identity
+            .revoke(&issued.serial, reason)
+            .await
+            .expect("revokes")
+    );
+    let objection = revoke.objection(&target, &parameters).await;
+    assert!(
+        matches!(objection, Some(Objection::Needless(_))),
+        "{objection:?}"
+    );
 }

@@ -22,6 +22,7 @@ fn record(state: ActionState) -> ActionRecord {
         ordered_by: None,
         decided_by: None,
         refused: false,
+        lifted: false,
         product: None,
         segment: None,
         ttl_s: Some(60),

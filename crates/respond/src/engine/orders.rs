@@ -67,12 +67,7 @@ impl Respond {
         }
         let ttl_s = self.ttl(step, &target, now).await?;
         let ruling = self
-            .rule(
-                (effector.as_ref(), step.mode),
-                &target,
-                subject,
-                about.pending,
-            )
+            .rule((effector.as_ref(), step), &target, subject, about.pending)
             .await?;
         if let Some(joined) = self.join(step, &target, ttl_s, &ruling).await? {
             return Ok(Ordered::Joined(Box::new(joined)));
@@ -184,7 +179,7 @@ impl Respond {
 
     pub(super) async fn rule(
         &self,
-        (effector, mode): (&dyn Effector, Mode),
+        (effector, step): (&dyn Effector, &Step),
         target: &Target,
         subject: &Subject,
         pending: &Pending,
@@ -196,13 +191,16 @@ impl Respond {
             Impact::None => None,
             _ => self.config.never_touch.covers(target, device),
         };
+        let about = (target, device);
+        let objection = self.objection(effector, about, &step.parameters).await;
         let hits = self.hits(impact, target, subject, pending).await?;
         Ok(guard::rule(&guard::Case {
-            mode,
+            mode: step.mode,
             max_mode: self.config.max_mode,
             impact,
             stopped: stopped.as_deref(),
             untouchable: untouchable.as_deref(),
+            objection: objection.as_ref(),
             hits: &hits,
         }))
     }
@@ -329,6 +327,7 @@ impl Respond {
             ordered_by: draft.ordered_by,
             decided_by: None,
             refused: false,
+            lifted: false,
             product: of_device.map(|device| device.product.clone()),
             segment: of_device.map(|device| device.posture.segment.clone()),
             ttl_s: draft.ttl_s,

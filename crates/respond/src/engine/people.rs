@@ -35,7 +35,7 @@ impl Respond {
     ///
     /// # Errors
     /// When there is no such case or action, the parameters are not valid, the action does not apply to
-    /// the target, the target is never touched, or the same is in force already.
+    /// the target, the target is never touched, or it cannot be done or need not be as things stand.
     pub async fn order(&self, hand: Hand, by: &str) -> Result<ActionRecord, DeskError> {
         let effector = self.effector(&hand.action).ok_or_else(|| {
             let names: Vec<&str> = self.actions().iter().map(|one| one.name).collect();
@@ -62,6 +62,13 @@ impl Respond {
             let case = self.case(hand.case).await?;
             let subject = self.subject_of(&hand.target).await?;
             self.may_touch(&hand.target, &subject)?;
+            let about = (&hand.target, subject.device.as_ref());
+            let objection = self
+                .objection(effector.as_ref(), about, &hand.parameters)
+                .await;
+            if let Some(objection) = objection {
+                return Err(DeskError::Refused(objection.to_string()));
+            }
             let is_for_two = effector.impact() == Impact::Permanent && self.config.second_person;
             let ruling = match is_for_two {
                 true => Ruling {
@@ -142,7 +149,8 @@ impl Respond {
     /// time: the action ends and says which one holds, and that one holds as long as this one would have.
     ///
     /// # Errors
-    /// When there is none, it does not wait, it is never touched by now, or the person ordered it.
+    /// When there is none, it does not wait, it is never touched by now, it cannot be done or need not be any longer
+    /// (then it is over), or the person ordered it.
     pub async fn approve(&self, id: ActionId, by: &str) -> Result<ActionRecord, DeskError> {
         let record = self.action(id).await?;
         if self.config.second_person && record.ordered_by.as_deref() == Some(by) {
@@ -156,6 +164,15 @@ impl Respond {
         }
         let subject = self.subject_of(&record.order.target).await?;
         self.may_touch(&record.order.target, &subject)?;
+        if record.state == ActionState::Waiting
+            && let Some(objection) = self.objection_to(&record).await?
+        {
+            let moot = ActionEvent::Moot(objection.to_string());
+            self.decide(record, moot).await?;
+            return Err(DeskError::Refused(format!(
+                "{objection}; the action is over"
+            )));
+        }
         if let Some(twin) = self.twin(&record).await? {
             let (id, why) = (twin.order.id, "approved, and done already by action");
             self.hold_as_long(twin, record.ttl_s).await?;

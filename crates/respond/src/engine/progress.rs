@@ -154,7 +154,7 @@ impl Respond {
         };
         let ruling = self
             .rule(
-                (effector.as_ref(), step.mode),
+                (effector.as_ref(), &step),
                 &target,
                 &subject,
                 &Pending::default(),

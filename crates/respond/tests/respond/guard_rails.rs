@@ -80,6 +80,57 @@ async fn a_share_of_a_segment_is_contained_and_the_rest_of_it_waits() {
 }
 
 #[tokio::test]
+async fn a_device_that_a_person_released_counts_no_longer_and_one_whose_time_is_over_does() {
+    let house = House::with(RespondConfig {
+        caps: Caps {
+            window_s: 7_200,
+            ..Caps::default()
+        },
+        ..RespondConfig::default()
+    })
+    .await;
+    house.devices_in("berlin", 30).await;
+    for number in 1..=4 {
+        house
+            .found(&format!("cam-{number}"), "mqtt-topic-scan", Severity::High)
+            .await;
+    }
+    until(async || house.in_state("quarantine", ActionState::Done).await == 3).await;
+    until(async || house.in_state("quarantine", ActionState::Waiting).await == 1).await;
+    house
+        .pdp
+        .set_lifecycle(&device("cam-1"), Lifecycle::Active, "a false alarm")
+        .await
+        .expect("released");
+    until(async || house.in_state("quarantine", ActionState::Undone).await == 1).await;
+    house
+        .found("cam-5", "mqtt-topic-scan", Severity::High)
+        .await;
+    until(async || house.in_state("quarantine", ActionState::Done).await == 3).await;
+    // The quarantines end by themselves: within the window of the caps these count all the same.
+    house.clock.advance_millis(3_700_000);
+    until(async || house.in_state("quarantine", ActionState::Undone).await == 4).await;
+    house
+        .found("cam-6", "mqtt-topic-scan", Severity::High)
+        .await;
+    house.caught_up().await;
+    assert_eq!(house.in_state("quarantine", ActionState::Waiting).await, 2);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_fleet_of_three_is_protected_too() {
+    let house = House::new().await;
+    house.devices(3).await;
+    for number in 1..=3 {
+        let id = format!("cam-{number}");
+        house.found(&id, "mqtt-topic-scan", Severity::High).await;
+        until(async || house.lifecycle(&id).await == Lifecycle::Quarantined).await;
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn a_drill_is_held_back_by_no_cap_and_uses_none_up() {
     let house = House::new().await;
     house.devices_in("drill", 40).await;

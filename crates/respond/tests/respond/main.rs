@@ -5,6 +5,7 @@ mod cases;
 mod crash;
 mod guard_rails;
 mod house;
+mod objections;
 mod people;
 mod playbooks;
 mod progress;

@@ -370,6 +370,7 @@ fn waiting(case: CaseId, state: ActionState) -> ActionRecord {
         ordered_by: None,
         decided_by: None,
         refused: false,
+        lifted: false,
         product: None,
         segment: None,
         ttl_s: None,

@@ -63,6 +63,7 @@ fn record(action: &str, state: ActionState, ended: Option<i64>) -> ActionRecord 
         ordered_by: None,
         decided_by: None,
         refused: false,
+        lifted: false,
         product: None,
         segment: None,
         ttl_s: None,
