@@ -12,7 +12,7 @@ import pytest
 
 import mosquitto
 from fleet import Fleet
-from palisade import Palisade, wait_for
+from palisade import Palisade, run, wait_for
 
 SECRET = "a secret of at least sixteen bytes"
 PLAYBOOK = """
@@ -259,3 +259,37 @@ def test_a_blocked_address_is_refused_before_tls_until_the_action_is_undone(tmp_
         server.post(f"/actions/{ordered['id']}/undo", {"reason": "test over"})
         wait_for(lambda: not server.get("/blocked-addresses")["items"], "it is let in")
         mosquitto.publish(server, device, own(device), "x", "-q", "1")
+
+
+def of(device, events):
+    return [event for event in events if (event.get("principal") or {}).get("id") == device.name]
+
+
+def test_large_messages_on_one_connection_after_the_other_are_no_identity_theft(responding, fleet, tmp_path):
+    palisade, device = responding, fleet.device()
+    (tmp_path / "picture").write_bytes(b"x" * 500_000)
+    for _ in range(10):
+        run("mosquitto_pub", *mosquitto.arguments(palisade, device), "-t", own(device), "-f", tmp_path / "picture")
+    ends = wait_for(lambda: [all for all in [of(device, palisade.events(kind="disconnected"))] if len(all) >= 10],
+                    "all sessions have ended", 60)[0]
+    assert {event["end"] for event in ends} <= {"client", "replaced"}, ends
+    assert of(device, palisade.events(kind="limit_exceeded")), "it was not even slowed down"
+    assert lifecycle(palisade, device) == "active" and case_of(palisade, device) is None
+
+
+def test_a_backlog_that_is_acknowledged_is_no_flood_and_one_that_is_not_is(own_palisade):
+    palisade, device = own_palisade, Fleet(own_palisade).device()
+
+    def send(qos, check):
+        readings = "".join(f"{n}\n" for n in range(4_000)).encode()
+        run("mosquitto_pub", *mosquitto.arguments(palisade, device), "-t", own(device), "-l", "-q", qos,
+            input=readings, check=check, timeout=120)
+
+    send("1", check=True)
+    limits = wait_for(lambda: {event["limit"] for event in of(device, palisade.events(kind="limit_exceeded"))},
+                      "it was slowed down")
+    assert limits == {"publish_rate_paced"}
+    assert lifecycle(palisade, device) == "active" and case_of(palisade, device) is None
+    send("0", check=False)
+    wait_for(lambda: lifecycle(palisade, device) == "quarantined", "a flood is contained")
+    assert actions(palisade, device)[0]["playbook"] == "scanning-or-flooding-device"

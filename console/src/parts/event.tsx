@@ -37,6 +37,7 @@ const ENDS: Record<string, string> = {
   connection_lost: "the connection broke",
   keep_alive: "nothing was heard of it",
   taken_over: "a newer connection took over",
+  replaced: "the same client came back on a newer connection",
   not_authorized: "it is no longer allowed",
   protocol_error: "it broke the protocol",
   limit_exceeded: "it went over a limit",

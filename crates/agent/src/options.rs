@@ -5,7 +5,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    backoff::BackoffOptions, endpoint::Endpoint, message::Qos, queue::QueueOptions, state::StateDir,
+    backoff::BackoffOptions, endpoint::Endpoint, message::Qos, pace::PaceOptions,
+    queue::QueueOptions, state::StateDir,
 };
 
 /// How an agent behaves; [`AgentOptions::new`] has the defaults.
@@ -42,6 +43,8 @@ pub struct AgentOptions {
     pub state: Option<StateDir>,
     /// When to try again.
     pub backoff: BackoffOptions,
+    /// How fast what waited is sent.
+    pub pace: PaceOptions,
     /// Whether version and facts are reported, on connecting and each day. True unless said otherwise.
     pub report: bool,
     /// Whether the certificate is renewed. True unless said otherwise.
@@ -69,6 +72,7 @@ impl AgentOptions {
             queue_dir: None,
             state: None,
             backoff: BackoffOptions::default(),
+            pace: PaceOptions::default(),
             report: true,
             renew: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),

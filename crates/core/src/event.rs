@@ -287,6 +287,8 @@ pub enum SessionEnd {
     KeepAlive,
     /// Another connection took the session over.
     TakenOver,
+    /// The same client took its session over: another connection with the same certificate from the same address.
+    Replaced,
     /// A changed posture or policy no longer allows it.
     NotAuthorized,
     /// The client broke the protocol.

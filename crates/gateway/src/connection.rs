@@ -3,6 +3,7 @@
 //! acknowledgement and the clock.
 
 mod admit;
+mod ahead;
 mod aliases;
 mod deliver;
 mod gates;
@@ -29,7 +30,7 @@ pub use admit::{Entrance, Guest, admit};
 use crate::{
     access::Access,
     broker::{Broker, Ended, Used, Wakes},
-    codec::{ConnAck, Encoder, Version, reason},
+    codec::{ConnAck, Encoder, Version},
     limits::PrincipalUse,
     link::{Filled, Link, Scratch},
     session::{Engine, Resend, Session},
@@ -72,6 +73,8 @@ pub struct Connection {
     waiting_for: Option<(Arc<Session>, Instant)>,
     /// Whole packets may stand unread in the link.
     has_unread: bool,
+    /// The client has said goodbye, behind what waits for its turn.
+    has_said_goodbye: bool,
     since: Instant,
     messages_in: u64,
     messages_out: u64,
@@ -173,11 +176,12 @@ impl Connection {
     fn finish(&mut self, ending: Ending) {
         self.flush_counts();
         let broker = &self.broker;
-        broker.stats.connected.fetch_sub(1, Ordering::Relaxed);
         let ended = Ended {
             publish_will: ending.publish_will,
         };
         broker.detach(&self.session, self.number, ended);
+        // Not before: where nobody is connected any longer, sessions are what they are.
+        broker.stats.connected.fetch_sub(1, Ordering::Relaxed);
         let kind = EventKind::Disconnected {
             client_id: self.session.client_id.to_string(),
             end: ending.end,
@@ -224,11 +228,7 @@ impl Connection {
             self.counted.quiet.packets_out += 1;
         }
         if engine.owner != self.number {
-            return Err(Ending::told(
-                SessionEnd::TakenOver,
-                reason::TAKEN_OVER,
-                "another connection has the session now",
-            ));
+            return Err(self.taken_over(engine.latest));
         }
         self.hear_orders(turn)?;
         self.reauthorize(engine)?;
@@ -252,7 +252,7 @@ impl Connection {
         }
         for _ in 0..READS_A_POLL {
             if self.has_unread || !self.may_read(turn) {
-                return Ok(());
+                return self.look_ahead(turn, engine);
             }
             match self.link.poll_fill(turn.cx, turn.scratch) {
                 Ok(Filled::Nothing) => return Ok(()),

@@ -25,12 +25,30 @@ use crate::config::{PrincipalLimits, SourceLimits};
 pub struct PrincipalUse {
     messages: Rate,
     bytes: Rate,
+    /// Half of these, for what nobody acknowledges alone.
+    unheeded: [Rate; 2],
+    /// The second, since the start, in which it was last said that it is held to its rate.
+    paced_in: AtomicU64,
     connects: Rate,
     /// Nanoseconds since the start until which it is refused.
     refused_until: AtomicU64,
     refusals: AtomicU32,
     max_backoff: Duration,
 }
+
+/// What a client does in excess of its rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Excess {
+    /// How long to wait before more is read.
+    pub wait: Duration,
+    /// What is said of it, if anything: the name of the limit.
+    pub limit: Option<&'static str>,
+}
+
+/// A client sends more than it may of what it wants no acknowledgement for: it does not notice that it is held back.
+const FLOOD: &str = "publish_rate";
+/// A client sends as much as it may of what it wants acknowledged: it waits, and is waited for.
+const PACED: &str = "publish_rate_paced";
 
 /// What is counted of one source address.
 #[derive(Debug)]
@@ -154,6 +172,11 @@ impl PrincipalUse {
         Self {
             messages: per_second(limits.messages_per_second),
             bytes: per_second(limits.bytes_per_second),
+            unheeded: [limits.messages_per_second, limits.bytes_per_second].map(|rate| {
+                let half = u64::from(rate.div_ceil(2));
+                Rate::new(half, Duration::from_secs(1), half)
+            }),
+            paced_in: AtomicU64::new(u64::MAX),
             connects: Rate::new(
                 u64::from(limits.connects_per_minute),
                 Duration::from_secs(60),
@@ -188,17 +211,41 @@ impl PrincipalUse {
         Err(backoff)
     }
 
-    /// Counts messages of so many bytes together.
+    /// Counts messages of so many bytes together, and whether the client wants them acknowledged. Who does is held
+    /// back by that: to catch up on what waited while it was away is no flood. A flood is what exceeds the rates while
+    /// half of them and more is of messages that nobody acknowledges. They are read no faster than the rates let them, so
+    /// that less than all of these must do.
     ///
     /// # Errors
-    /// How long to wait before more is read: they count all the same.
-    pub fn publish(&self, now: u64, messages: usize, bytes: usize) -> Result<(), Duration> {
-        let messages = self.messages.charge(now, messages as u64);
-        let bytes = self.bytes.charge(now, bytes as u64);
-        match messages.max(bytes) {
-            Duration::ZERO => Ok(()),
-            wait => Err(wait),
+    /// How long to wait before more is read, they count all the same, and what that is called.
+    pub fn publish(
+        &self,
+        now: u64,
+        (messages, bytes): (usize, usize),
+        is_acknowledged: bool,
+    ) -> Result<(), Excess> {
+        let (messages, bytes) = (messages as u64, bytes as u64);
+        let charge = |by_messages: &Rate, by_bytes: &Rate| {
+            let wait = by_messages.charge(now, messages);
+            wait.max(by_bytes.charge(now, bytes))
+        };
+        let [by_messages, by_bytes] = &self.unheeded;
+        let is_flood = !is_acknowledged && charge(by_messages, by_bytes) > Duration::ZERO;
+        let wait = charge(&self.messages, &self.bytes);
+        if wait.is_zero() {
+            return Ok(());
         }
+        let limit = match is_flood {
+            true => Some(FLOOD),
+            false => self.is_new_second(now).then_some(PACED),
+        };
+        Err(Excess { wait, limit })
+    }
+
+    /// Whether nothing was said of this second yet: what lasts is counted by the seconds that it lasts.
+    fn is_new_second(&self, now: u64) -> bool {
+        let second = now / 1_000_000_000;
+        self.paced_in.swap(second, Ordering::Relaxed) != second
     }
 
     fn is_idle(&self, now: u64) -> bool {
@@ -263,13 +310,45 @@ mod tests {
         };
         let used = PrincipalUse::new(&limits);
         for _ in 0..10 {
-            assert_eq!(used.publish(0, 1, 1_000_000), Ok(()));
+            assert_eq!(used.publish(0, (1, 1_000_000), false), Ok(()));
         }
-        let wait = used.publish(0, 1, 1).expect_err("too fast");
+        let Excess { wait, limit } = used.publish(0, (1, 1), false).expect_err("too fast");
         assert!(
             wait > Duration::ZERO && wait <= Duration::from_millis(100),
             "{wait:?}"
         );
+        assert_eq!(limit, Some(FLOOD));
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_no_flood_and_is_told_of_once_a_second() {
+        const SECOND: u64 = 1_000_000_000;
+        let limits = PrincipalLimits {
+            messages_per_second: 10,
+            burst_seconds: 1,
+            ..PrincipalLimits::default()
+        };
+        let used = PrincipalUse::new(&limits);
+        let mut told = Vec::new();
+        for tenth in 0..50 {
+            let now = tenth * SECOND / 10;
+            for _ in 0..2 {
+                let excess = used.publish(now, (1, 1), true).err();
+                told.extend(excess.and_then(|excess| excess.limit));
+            }
+            // Nor is the little that it says besides.
+            if tenth % 2 == 0 {
+                let beside = used.publish(now, (1, 1), false).err();
+                told.extend(beside.and_then(|excess| excess.limit));
+            }
+        }
+        assert_eq!(told, [PACED; 5]);
+        // But what nobody acknowledges is, also when it is read no faster than the limit lets it.
+        let floods = (50..80).filter(|tenth| {
+            let excess = used.publish(tenth * SECOND / 10, (1, 1), false);
+            excess.is_err_and(|excess| excess.limit == Some(FLOOD))
+        });
+        assert!(floods.count() > 15);
     }
 
     #[test]

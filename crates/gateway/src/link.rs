@@ -97,6 +97,25 @@ impl Link {
         !self.partial_packet.is_empty()
     }
 
+    /// What was kept.
+    #[must_use]
+    pub fn kept(&self) -> &[u8] {
+        &self.partial_packet
+    }
+
+    /// Gives back the room that is kept for nothing.
+    pub fn trim_kept(&mut self) {
+        if self.partial_packet.capacity() > 2 * self.partial_packet.len() {
+            self.partial_packet.shrink_to_fit();
+        }
+    }
+
+    /// Whether the other side sends nothing more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// Bytes that the socket did not take yet.
     #[must_use]
     pub fn unsent(&self) -> usize {

@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use palisade_core::{Principal, Timestamp};
+use palisade_core::{Principal, Serial, Timestamp};
 use parking_lot::Mutex;
 
 pub use engine::{Engine, Held, PubRecOutcome, Resend, Will};
@@ -62,11 +62,21 @@ pub struct Facts {
     pub connection: Mutex<Option<ConnectionFacts>>,
 }
 
+/// Who is at the other end of a connection, as far as it can be told: two connections of which this is the same are
+/// one client that came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// From where it comes.
+    pub source: IpAddr,
+    /// Its certificate; nothing on a listener without TLS.
+    pub serial: Option<Serial>,
+}
+
 /// About a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionFacts {
-    /// From where it comes.
-    pub source: IpAddr,
+    /// From where it comes, and with what certificate.
+    pub peer: Peer,
     /// What it speaks.
     pub version: Version,
     /// Since when.

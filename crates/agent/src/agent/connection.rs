@@ -33,6 +33,8 @@ pub(super) struct Connection<'a> {
     keep_alive: Duration,
     last_sent: Instant,
     last_heard: Instant,
+    // When more of the queue may be sent, where that is not now.
+    held_until: Option<Instant>,
     // Since when an answer to a ping is due.
     pinged: Option<Instant>,
     // Messages that the application has no room for yet. Those that want an acknowledgement are no more
@@ -108,6 +110,7 @@ impl<'a> Connection<'a> {
             keep_alive: Duration::from_secs(keep_alive),
             last_sent: now,
             last_heard: now,
+            held_until: None,
             pinged: None,
             pending: VecDeque::new(),
             since: now,
@@ -161,6 +164,7 @@ impl<'a> Connection<'a> {
         self.fill();
         let has_room = self.line.output.len() < ENOUGH;
         let deadline = self.deadline();
+        let held_until = self.held_until.unwrap_or(deadline);
         let line = &mut self.line;
         let has_output = line.unflushed || !line.output.is_empty();
         line.input.reserve(READ);
@@ -191,6 +195,7 @@ impl<'a> Connection<'a> {
             }
             () = self.runner.shared.queued.notified(), if has_room => Ok(()),
             Ok(()) = self.runner.identity.changed() => Err(Cause::Renewed.into()),
+            () = sleep_until(held_until), if self.held_until.is_some() => Ok(()),
             () = sleep_until(deadline) => self.keep_alive(),
         }
     }
@@ -198,12 +203,20 @@ impl<'a> Connection<'a> {
     /// Takes from the queue what may be sent now.
     fn fill(&mut self) {
         let shared = self.runner.shared.clone();
+        self.held_until = None;
         while self.line.output.len() < ENOUGH && self.runner.session.has_room() {
+            let now = Instant::now();
+            self.held_until = self.runner.pace.wait_until(now);
+            if self.held_until.is_some() {
+                return;
+            }
             let Some((seq, message)) = shared.lock_queue().next() else {
                 return;
             };
             let topic = message.topic.clone();
             let is_once = message.qos == Qos::AtMostOnce;
+            let bytes = message.topic.len() + message.payload.len();
+            self.runner.pace.spend(now, bytes);
             let packet = match is_once {
                 true => Session::publish_once(message),
                 false => self.runner.session.publish(seq, message),

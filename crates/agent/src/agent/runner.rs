@@ -16,6 +16,7 @@ use crate::{
     identity::DeviceIdentity,
     message::{Outgoing, Qos},
     mqtt::session::Session,
+    pace::Pace,
 };
 
 /// Who waits for the server's answer to a subscription.
@@ -35,6 +36,8 @@ pub(super) struct Runner {
     pub(super) rotations: Option<String>,
     /// Where the server sent us.
     pub(super) elsewhere: Option<Endpoint>,
+    /// How fast what waited is sent, over all connections.
+    pub(super) pace: Pace,
     backoff: Backoff,
 }
 
@@ -69,6 +72,7 @@ impl Runner {
         Self {
             rotations,
             backoff: Backoff::new(shared.options.backoff),
+            pace: Pace::new(&shared.options.pace),
             shared,
             identity,
             commands,

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use palisade_agent::{
-    AgentOptions, BackoffOptions, Endpoint, Qos, QueueOptions, Servers, StateDir, Will,
+    AgentOptions, BackoffOptions, Endpoint, PaceOptions, Qos, QueueOptions, Servers, StateDir, Will,
 };
 use serde::Deserialize;
 
@@ -27,6 +27,8 @@ pub(super) struct Config {
     queue: QueueOptions,
     /// When to try again.
     backoff: BackoffOptions,
+    /// How fast what waited is sent.
+    pace: PaceOptions,
     /// What the server publishes when the connection breaks.
     will: Option<WillConfig>,
 }
@@ -86,6 +88,7 @@ impl Config {
         options.version = self.version.unwrap_or(options.version);
         options.queue = self.queue;
         options.backoff = self.backoff;
+        options.pace = self.pace;
         options.will = self.will.map(|will| Will {
             topic: will.topic,
             payload: will.payload.into(),

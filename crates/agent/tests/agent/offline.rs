@@ -201,3 +201,32 @@ async fn an_agent_that_ends_leaves_nobody_waiting() {
     assert!(!other.connected().await);
     while events.next().await.is_some() {}
 }
+
+#[tokio::test]
+async fn what_waited_is_sent_below_the_limits_of_the_server() {
+    let mut house = House::open().await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let identity = house.enrol("cam-1").await;
+    let options = with_queue(house.options(), dir.path().join("queue"));
+    let (agent, _events) = Agent::connect(identity, options).expect("starts");
+    assert!(timeout(PATIENCE, agent.connected()).await.expect("in time"));
+    house.stop().await;
+    let mut deliveries = Vec::new();
+    for number in 0..2_000 {
+        // Both kinds wait in the queue while the server is away.
+        let qos = match number % 4 {
+            0 => Qos::AtMostOnce,
+            _ => Qos::AtLeastOnce,
+        };
+        let delivery = agent
+            .publish("devices/cam-1/t", number.to_string(), qos)
+            .await;
+        deliveries.push(delivery.expect("taken"));
+    }
+    house.start().await;
+    for delivery in deliveries {
+        let reason = timeout(PATIENCE, delivery.reason()).await.expect("in time");
+        assert!(reason.expect("an answer") < 0x80);
+    }
+    assert_eq!(house.parts().gateway.stats().throttled, 0);
+}

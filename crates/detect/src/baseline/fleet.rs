@@ -460,7 +460,9 @@ fn follow_session(
             }
             *presence = Presence::Here;
         }
-        EventKind::Disconnected { end, .. } if *end != SessionEnd::TakenOver => {
+        EventKind::Disconnected { end, .. }
+            if !matches!(end, SessionEnd::TakenOver | SessionEnd::Replaced) =>
+        {
             *presence = Presence::Gone;
             *away_since = counts_as_disconnect(*end).then_some(time);
         }

@@ -167,7 +167,10 @@ impl Tally {
 /// Whether the end of a session says something about its device: the server's own stop does not, and who
 /// takes a session over has not gone.
 pub(super) fn counts_as_disconnect(end: SessionEnd) -> bool {
-    !matches!(end, SessionEnd::Shutdown | SessionEnd::TakenOver)
+    !matches!(
+        end,
+        SessionEnd::Shutdown | SessionEnd::TakenOver | SessionEnd::Replaced
+    )
 }
 
 /// The network that an address stands for: addresses come and go within one.

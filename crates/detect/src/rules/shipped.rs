@@ -71,6 +71,7 @@ const SHIPPED: &[(&str, &str)] = &shipped![
     "mqtt-no-certificate-probe",
     "mqtt-protocol-errors",
     "mqtt-publish-as-another-device",
+    "mqtt-publish-at-the-limit",
     "mqtt-publish-flood",
     "mqtt-queue-overflow",
     "mqtt-retained-exhaustion",

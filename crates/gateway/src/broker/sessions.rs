@@ -107,7 +107,7 @@ impl Broker {
         loop {
             let (session, is_present) = self.session_for(&attach, now)?;
             // A connection that still owns the session finds out when it is woken.
-            session.close(Close::TakenOver);
+            session.close(Close::TakenOver(attach.facts.peer));
             let mut engine = session.engine.lock();
             if engine.is_over {
                 continue;
@@ -164,7 +164,8 @@ impl Broker {
             (self.config.max_sessions, limits.max_sessions),
         )?;
         if let Some(replaced) = found.replaced {
-            replaced.close(Close::TakenOver);
+            replaced.close(Close::TakenOver(attach.facts.peer));
+            replaced.engine.lock().latest = Some(attach.facts.peer);
             self.end(&replaced, now);
         }
         Ok((found.session, found.was_there))
@@ -196,6 +197,7 @@ impl Broker {
     /// Gives a session to a connection. Says which publishers need not wait for the one before.
     fn hand_over(&self, session: &Session, engine: &mut Engine, attach: &Attach) -> Vec<Waker> {
         engine.owner = attach.connection;
+        engine.latest = Some(attach.facts.peer);
         engine.away_since = None;
         engine.expiry = attach.expiry;
         engine.will = attach.will.clone();
@@ -223,9 +225,11 @@ impl Broker {
             engine.will = None;
         }
         if engine.expiry == 0 {
+            // Not in two steps: whoever found it in between would be thrown out of a session that it was just given.
+            let will = self.end_locked(session, &mut engine);
             drop(engine);
             publishers.into_iter().for_each(Waker::wake);
-            self.end(session, now);
+            self.forget(session, will, now);
             return;
         }
         let delay = engine.will.as_ref().map_or(0, |will| will.delay);
@@ -256,13 +260,9 @@ impl Broker {
     /// Ends a session for good: nobody may own it any more.
     pub fn end(&self, session: &Arc<Session>, now: Timestamp) {
         let mut engine = session.engine.lock();
-        self.end_locked(session, &mut engine);
-        let will = engine.will.take();
+        let will = self.end_locked(session, &mut engine);
         drop(engine);
-        self.registry.remove(session);
-        if let Some(will) = will {
-            self.publish_will(&will, now);
-        }
+        self.forget(session, will, now);
     }
 
     /// Ends a session that has no connection.
@@ -271,9 +271,12 @@ impl Broker {
         if engine.owner != 0 {
             return;
         }
-        self.end_locked(session, &mut engine);
-        let will = engine.will.take();
+        let will = self.end_locked(session, &mut engine);
         drop(engine);
+        self.forget(session, will, now);
+    }
+
+    fn forget(&self, session: &Arc<Session>, will: Option<Box<Will>>, now: Timestamp) {
         self.registry.remove(session);
         if let Some(will) = will {
             self.publish_will(&will, now);
@@ -282,7 +285,7 @@ impl Broker {
 
     // All of it under the engine's lock: whoever finds the session in the registry meanwhile waits, sees
     // that it is over, and makes another, whose state is written after this one's was deleted.
-    fn end_locked(&self, session: &Arc<Session>, engine: &mut Engine) {
+    fn end_locked(&self, session: &Arc<Session>, engine: &mut Engine) -> Option<Box<Will>> {
         engine.is_over = true;
         engine.owner = 0;
         let deadlines = [engine.will_due.take(), engine.ends_at.take()];
@@ -298,6 +301,7 @@ impl Broker {
         publishers.into_iter().for_each(Waker::wake);
         self.forget_state(session, engine);
         self.delete_stored(session);
+        engine.will.take()
     }
 
     fn delete_stored(&self, session: &Session) {

@@ -264,6 +264,7 @@ impl Admitted {
             number: self.number,
             source,
             has_unread: link.has_partial(),
+            has_said_goodbye: false,
             link,
             greeting: Some(Box::new(greeting)),
             encoder: self.encoder,

@@ -87,15 +87,15 @@ impl Connection {
                 filters,
             } => {
                 // It costs as much as a message, and more.
-                self.charge(filters.len(), 0);
+                self.charge(filters.len(), 0, false);
                 self.on_subscribe(turn, engine, (packet_id, subscription_id), filters);
             }
             Packet::Unsubscribe { packet_id, filters } => {
-                self.charge(filters.len(), 0);
+                self.charge(filters.len(), 0, false);
                 self.on_unsubscribe(turn, engine, packet_id, &filters);
             }
             Packet::PingReq => {
-                self.charge(1, 0);
+                self.charge(1, 0, false);
                 self.encoder.pingresp(&mut turn.scratch.plain_out);
                 self.counted.quiet.packets_out += 1;
                 // A client that pings is idle, and holds nothing that it may not need again.
@@ -176,7 +176,12 @@ impl Connection {
         }
     }
 
-    fn on_disconnect(&mut self, engine: &mut Engine, reason: u8, expiry: Option<u32>) -> Ending {
+    pub(super) fn on_disconnect(
+        &mut self,
+        engine: &mut Engine,
+        reason: u8,
+        expiry: Option<u32>,
+    ) -> Ending {
         if let Some(expiry) = expiry {
             if engine.expiry == 0 && expiry > 0 {
                 return Ending::protocol(

@@ -9,6 +9,7 @@ use super::{Connection, Ending, Gated, LONGEST_STALL, Turn, aliases::AliasError,
 use crate::{
     broker::{Broker, Distributed},
     codec::{Publish, Version, encode::AckKind, reason},
+    limits::Excess,
     message::{Manner, Message, after},
     persist::Op,
     session::Engine,
@@ -29,7 +30,8 @@ impl Connection {
         engine: &mut Engine,
         publish: &Publish<'_>,
     ) -> Result<(), Ending> {
-        self.charge(1, publish.topic.len() + publish.payload.len());
+        let bytes = publish.topic.len() + publish.payload.len();
+        self.charge(1, bytes, publish.qos > 0);
         if publish.qos > 0 {
             self.check_receive_maximum()?;
             if publish.qos == 2 && engine.has_received(publish.packet_id) {
@@ -59,14 +61,15 @@ impl Connection {
     }
 
     /// Counts against the rate of the principal; in excess of it nothing is read for a while.
-    pub(super) fn charge(&mut self, messages: usize, bytes: usize) {
+    pub(super) fn charge(&mut self, messages: usize, bytes: usize, is_acknowledged: bool) {
         let now = self.broker.limits.now();
-        if let Err(wait) = self.usage.publish(now, messages, bytes) {
+        let counted = self.usage.publish(now, (messages, bytes), is_acknowledged);
+        if let Err(Excess { wait, limit }) = counted {
             self.paused_until = Some(Instant::now() + wait);
             self.broker.stats.throttled.fetch_add(1, Ordering::Relaxed);
-            self.broker
-                .notices
-                .exceeded(&self.session.principal, "publish_rate");
+            if let Some(limit) = limit {
+                self.broker.notices.exceeded(&self.session.principal, limit);
+            }
         }
     }
 

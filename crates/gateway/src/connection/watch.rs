@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Connection, Ending, Turn};
 use crate::{
     codec::reason,
-    session::{Close, Engine},
+    session::{Close, Engine, Peer},
 };
 
 impl Connection {
@@ -21,11 +21,7 @@ impl Connection {
         };
         match close {
             None => Ok(()),
-            Some(Close::TakenOver) => Err(Ending::told(
-                SessionEnd::TakenOver,
-                reason::TAKEN_OVER,
-                "another connection has the session now",
-            )),
+            Some(Close::TakenOver(by)) => Err(self.taken_over(Some(by))),
             Some(Close::Administrative) => Err(Ending::told(
                 SessionEnd::Administrative,
                 reason::ADMINISTRATIVE,
@@ -37,6 +33,25 @@ impl Connection {
                 "the server is shutting down",
             )),
         }
+    }
+
+    /// Another connection has the session now. Where it is the same client that came back, or where this one has said
+    /// goodbye before, nobody took anything from anybody.
+    pub(super) fn taken_over(&self, by: Option<Peer>) -> Ending {
+        let own = Peer {
+            source: self.source,
+            serial: self.credential.as_ref().map(|held| held.serial),
+        };
+        let end = match by {
+            _ if self.has_said_goodbye => SessionEnd::Client,
+            Some(by) if by == own => SessionEnd::Replaced,
+            _ => SessionEnd::TakenOver,
+        };
+        Ending::told(
+            end,
+            reason::TAKEN_OVER,
+            "another connection has the session now",
+        )
     }
 
     /// When an epoch moved: asks anew whether the session may be, and each of its subscriptions.

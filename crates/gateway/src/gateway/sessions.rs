@@ -55,7 +55,7 @@ pub(super) fn close(sessions: &[Arc<Session>]) -> usize {
 pub(super) fn from(mut sessions: Vec<Arc<Session>>, network: &Network) -> Vec<Arc<Session>> {
     sessions.retain(|session| {
         let connection = *session.facts.connection.lock();
-        connection.is_some_and(|connection| network.contains(connection.source))
+        connection.is_some_and(|connection| network.contains(connection.peer.source))
     });
     sessions
 }
@@ -69,7 +69,7 @@ fn one(session: &Session) -> SessionInfo {
         client_id: session.client_id.to_string(),
         principal: session.principal.clone(),
         online: session.is_online(),
-        source: connection.map(|connection| connection.source),
+        source: connection.map(|connection| connection.peer.source),
         protocol: connection.map(|connection| connection.version.as_str()),
         since: connection.map(|connection| connection.since),
         messages_in: facts.messages_in.load(Ordering::Relaxed),

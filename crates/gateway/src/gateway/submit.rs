@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::{
     broker::Broker,
     codec::PropertyWriter,
+    limits::Excess,
     message::{Manner, Message, after},
 };
 
@@ -147,9 +148,13 @@ fn ask(
 async fn slow_down(broker: &Broker, principal: &Principal, size: usize) {
     let limits = broker.config.limits(principal);
     let usage = broker.limits.principal(principal, limits);
-    if let Err(wait) = usage.publish(broker.limits.now(), 1, size) {
+    // Who calls waits for the answer, and so is held back.
+    let counted = usage.publish(broker.limits.now(), (1, size), true);
+    if let Err(Excess { wait, limit }) = counted {
         broker.stats.count_throttled();
-        broker.notices.exceeded(principal, "publish_rate");
+        if let Some(limit) = limit {
+            broker.notices.exceeded(principal, limit);
+        }
         tokio::time::sleep(wait.min(PATIENCE)).await;
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use palisade_core::{Subscription, Timestamp};
 use palisade_policy::Subject;
 
-use super::mailbox::Delivery;
+use super::{Peer, mailbox::Delivery};
 use crate::{codec::SubscriptionOptions, message::Message};
 
 /// The state of a session that its connections hand on to each other.
@@ -18,6 +18,8 @@ use crate::{codec::SubscriptionOptions, message::Message};
 pub struct Engine {
     /// The number of the connection that owns the session; 0 while it is away.
     pub owner: u64,
+    /// Whose connection had the session last, or has it.
+    pub latest: Option<Peer>,
     /// Whether the session has ended for good; whoever finds it makes another.
     pub is_over: bool,
     /// Seconds that the session outlives its connection; `u32::MAX` is for ever.
@@ -117,6 +119,7 @@ impl Engine {
     pub fn reset(&mut self) -> HashMap<Box<str>, Held> {
         let fresh = Self {
             owner: self.owner,
+            latest: self.latest,
             is_over: self.is_over,
             expiry: self.expiry,
             will: self.will.take(),

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, task::Waker};
 
+use super::Peer;
 use crate::{message::Message, routing::SubscriptionIds};
 
 /// A message for one session.
@@ -31,8 +32,8 @@ pub struct Room {
 /// Why a connection is told to close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Close {
-    /// Another connection has the session now.
-    TakenOver,
+    /// Another connection has the session now: this one's.
+    TakenOver(Peer),
     /// An operator says so.
     Administrative,
     /// The server goes down.

@@ -1,11 +1,16 @@
 //! A small MQTT client that says what it is told to say, right or wrong, and shows what it hears.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
@@ -252,7 +257,18 @@ impl Client {
 
     /// A TLS connection that says nothing yet.
     pub async fn tls(address: SocketAddr, config: Arc<ClientConfig>) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::tls_from(Ipv4Addr::LOCALHOST, address, config).await
+    }
+
+    /// The same from another address of this machine.
+    pub async fn tls_from(
+        source: Ipv4Addr,
+        address: SocketAddr,
+        config: Arc<ClientConfig>,
+    ) -> std::io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        let stream = socket.connect(address).await?;
         let name = ServerName::try_from("localhost").expect("a name");
         let stream = TlsConnector::from(config).connect(name, stream).await?;
         Ok(Self::over(stream))

@@ -258,6 +258,14 @@ impl House {
             .expect("shakes hands")
     }
 
+    /// The same from another address of this machine.
+    pub async fn knock_from(&self, source: Ipv4Addr, enrolled: &Enrolled) -> Client {
+        let config = self.client_config(enrolled);
+        Client::tls_from(source, self.address(), config)
+            .await
+            .expect("shakes hands")
+    }
+
     /// A session of a device.
     pub async fn session(&self, enrolled: &Enrolled, connect: Connect) -> Client {
         let mut client = self.knock(enrolled).await;

@@ -1,12 +1,15 @@
 //! What one principal, one address, and everybody together may take.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
-use palisade_core::EventKind;
+use palisade_core::{EventKind, SessionEnd};
 use palisade_gateway::{GatewayConfig, PrincipalLimits, SourceLimits};
 
 use crate::{
-    client::{Client, Connect, Got, Publish},
+    client::{Client, Connect, Got, PATIENCE, Properties, Publish, Will},
     house::{House, config, until},
 };
 
@@ -16,16 +19,25 @@ fn with_device(device: PrincipalLimits) -> GatewayConfig {
     GatewayConfig { device, ..config() }
 }
 
-async fn exceeded(house: &House, which: &str) -> u64 {
-    let event = house
+async fn exceeded(house: &House, which: &str) {
+    house
         .event(
             |event| matches!(&event.kind, EventKind::LimitExceeded { limit, .. } if limit == which),
         )
         .await;
-    match event.kind {
-        EventKind::LimitExceeded { count, .. } => count,
-        _ => unreachable!("found as one"),
-    }
+}
+
+/// How often a limit was exceeded, as far as that is told.
+async fn total(house: &House, which: &str) -> u64 {
+    let counts = house
+        .events()
+        .await
+        .into_iter()
+        .filter_map(|event| match event.kind {
+            EventKind::LimitExceeded { limit, count } if limit == which => Some(count),
+            _ => None,
+        });
+    counts.sum()
 }
 
 #[tokio::test]
@@ -53,6 +65,89 @@ async fn a_flood_is_slowed_down_and_counted_and_nothing_of_it_is_lost() {
     exceeded(&house, "publish_rate").await;
     assert!(house.parts().gateway.stats().throttled > 0);
     client.hears_nothing().await;
+}
+
+/// A device that has said so much that it is not heard for longer than any test takes, and whoever hears what it says.
+async fn throttled(house: &House) -> (Client, Client) {
+    let mut suite = house.plain(Connect::v5("suite")).await;
+    suite.subscribe(&[("devices/cam-1/#", 0)]).await;
+    let cam = house.enrol("cam-1").await;
+    let will = Will {
+        topic: "devices/cam-1/gone".into(),
+        payload: String::new(),
+        qos: 0,
+        retain: false,
+        properties: Properties::default(),
+    };
+    let connect = Connect::v5("cam-1").expiry(100).will(will);
+    let mut client = house.session(&cam, connect).await;
+    client
+        .publish("devices/cam-1/a", &"x".repeat(100_000), 0)
+        .await;
+    assert_eq!(suite.message().await.payload.len(), 100_000);
+    (client, suite)
+}
+
+fn a_little() -> GatewayConfig {
+    with_device(PrincipalLimits {
+        bytes_per_second: 1_000,
+        burst_seconds: 1,
+        ..PrincipalLimits::default()
+    })
+}
+
+async fn end(house: &House) -> SessionEnd {
+    let is_end = |event: &palisade_core::Event| {
+        let is_of_device = event.principal == Some(crate::house::device("cam-1"));
+        is_of_device && matches!(event.kind, EventKind::Disconnected { .. })
+    };
+    match house.event(is_end).await.kind {
+        EventKind::Disconnected { end, .. } => end,
+        _ => unreachable!("found as one"),
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_throttled_is_seen_to_say_goodbye() {
+    let house = House::with(a_little()).await;
+    let (client, mut suite) = throttled(&house).await;
+    client.disconnect().await;
+    assert_eq!(end(&house).await, SessionEnd::Client);
+    // It said goodbye: its Will is not published.
+    suite.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_throttled_is_seen_to_break_off() {
+    let house = House::with(a_little()).await;
+    let (client, mut suite) = throttled(&house).await;
+    drop(client);
+    assert_eq!(end(&house).await, SessionEnd::ConnectionLost);
+    assert_eq!(suite.message().await.topic, "devices/cam-1/gone");
+}
+
+#[tokio::test]
+async fn what_a_throttled_client_sent_before_its_goodbye_waits_for_its_turn() {
+    let house = House::with(a_little()).await;
+    let (mut client, mut suite) = throttled(&house).await;
+    for _ in 0..50 {
+        client.publish("devices/cam-1/a", "more", 0).await;
+    }
+    client.send(&[0xe0, 0]).await;
+    drop(client);
+    // A message of another device takes the same way, and is there: what waits was not handled meanwhile.
+    for _ in 0..3 {
+        suite.publish_acked("t", "x").await;
+        suite.hears_nothing().await;
+    }
+    // Whoever takes its place, from wherever, takes it from nobody.
+    let cam = house.issue(&crate::house::device("cam-1")).await;
+    let elsewhere = Ipv4Addr::new(127, 0, 0, 2);
+    let mut new = house.knock_from(elsewhere, &cam).await;
+    let connect = Connect::v5("cam-1").expiry(100).resume();
+    assert!(new.connect(connect).await.present);
+    assert_eq!(end(&house).await, SessionEnd::Client);
+    suite.hears_nothing().await;
 }
 
 #[tokio::test]
@@ -201,7 +296,14 @@ async fn a_full_queue_loses_what_comes_last_and_says_how_much() {
         suite.publish_acked("t", &number.to_string()).await;
     }
     assert_eq!(house.parts().gateway.stats().dropped, 3);
-    assert_eq!(exceeded(&house, "queue").await, 3);
+    // The first is told at once, and those that follow within a second as one.
+    let all = async {
+        while total(&house, "queue").await < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.expect("in time");
+    assert_eq!(total(&house, "queue").await, 3);
     let mut session = house.plain(away.resume()).await;
     for number in 0..5 {
         assert_eq!(session.message().await.text(), number.to_string());
@@ -270,4 +372,32 @@ async fn a_subscriber_that_does_not_read_holds_nobody_up_for_long() {
         gateway.stats().dropped > 0
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_backlog_that_is_acknowledged_is_paced_and_is_no_flood() {
+    let house = House::with(with_device(PrincipalLimits {
+        messages_per_second: 100,
+        burst_seconds: 1,
+        ..PrincipalLimits::default()
+    }))
+    .await;
+    let cam = house.enrol("cam-1").await;
+    let mut client = house.session(&cam, Connect::v5("cam-1")).await;
+    for number in 0..200 {
+        client
+            .publish_acked("devices/cam-1/a", &number.to_string())
+            .await;
+    }
+    exceeded(&house, "publish_rate_paced").await;
+    assert!(house.parts().gateway.stats().throttled > 0);
+    assert_eq!(total(&house, "publish_rate").await, 0);
+    // The same at quality of service 0 is one, though it is read no faster than it may come.
+    for number in 0..300 {
+        client
+            .publish("devices/cam-1/a", &number.to_string(), 0)
+            .await;
+    }
+    client.hears_nothing().await;
+    exceeded(&house, "publish_rate").await;
 }

@@ -1,8 +1,8 @@
 //! Sessions that outlive their connections.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use palisade_core::{EventKind, SessionEnd};
+use palisade_core::{Event, EventKind, SessionEnd};
 use palisade_gateway::{Gateway, GatewayConfig, PrincipalLimits};
 
 use crate::{
@@ -11,9 +11,11 @@ use crate::{
 };
 
 const TAKEN_OVER: u8 = 0x8e;
+/// Another address of this machine.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 #[tokio::test]
-async fn the_newer_connection_has_the_session() {
+async fn the_newer_connection_has_the_session_and_of_the_same_client_nothing_is_taken() {
     let house = House::open().await;
     let cam = house.enrol("cam-1").await;
     let connect = Connect::v5("cam-1").expiry(100).resume();
@@ -24,17 +26,50 @@ async fn the_newer_connection_has_the_session() {
     assert_eq!(old.ended().await, TAKEN_OVER);
     new.publish_acked("devices/cam-1/x", "hello").await;
     assert_eq!(new.message().await.text(), "hello");
-    house
-        .event(|event| {
-            matches!(
-                event.kind,
-                EventKind::Disconnected {
-                    end: SessionEnd::TakenOver,
-                    ..
-                }
-            )
-        })
-        .await;
+    assert_eq!(end_of_first(&house).await, SessionEnd::Replaced);
+}
+
+/// How the session that ended first ended.
+async fn end_of_first(house: &House) -> SessionEnd {
+    let is_end = |event: &Event| matches!(event.kind, EventKind::Disconnected { .. });
+    match house.event(is_end).await.kind {
+        EventKind::Disconnected { end, .. } => end,
+        _ => unreachable!("found as one"),
+    }
+}
+
+#[tokio::test]
+async fn another_address_or_another_certificate_takes_a_session_over() {
+    for (from, clean) in [(ELSEWHERE, false), (ELSEWHERE, true)] {
+        let house = House::open().await;
+        let cam = house.enrol("cam-1").await;
+        let connect = match clean {
+            true => Connect::v5("cam-1"),
+            false => Connect::v5("cam-1").expiry(100).resume(),
+        };
+        let mut old = house.session(&cam, connect.clone()).await;
+        let mut new = house.knock_from(from, &cam).await;
+        assert_eq!(new.connect(connect).await.reason, 0);
+        assert_eq!(old.ended().await, TAKEN_OVER);
+        assert_eq!(end_of_first(&house).await, SessionEnd::TakenOver);
+    }
+    let house = House::open().await;
+    let cam = house.enrol("cam-1").await;
+    let copy = house.issue(&crate::house::device("cam-1")).await;
+    let mut old = house.session(&cam, Connect::v5("cam-1")).await;
+    let _new = house.session(&copy, Connect::v5("cam-1")).await;
+    assert_eq!(old.ended().await, TAKEN_OVER);
+    assert_eq!(end_of_first(&house).await, SessionEnd::TakenOver);
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_with_a_clean_start_takes_nothing_either() {
+    let house = House::open().await;
+    let cam = house.enrol("cam-1").await;
+    let mut old = house.session(&cam, Connect::v5("cam-1")).await;
+    let _new = house.session(&cam, Connect::v5("cam-1")).await;
+    assert_eq!(old.ended().await, TAKEN_OVER);
+    assert_eq!(end_of_first(&house).await, SessionEnd::Replaced);
 }
 
 #[tokio::test]

@@ -120,6 +120,7 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
         Just(admitted()),
         Just(disconnected(SessionEnd::ConnectionLost)),
         Just(disconnected(SessionEnd::TakenOver)),
+        Just(disconnected(SessionEnd::Replaced)),
         vec(any::<u16>(), 0..5).prop_map(|ports| report(&ports, &["x:1"])),
         any::<u64>().prop_map(|count| EventKind::Denied {
             action: palisade_core::Action::Publish,

@@ -365,6 +365,7 @@ fn session_end(end: SessionEnd) -> &'static str {
         SessionEnd::ConnectionLost => "connection_lost",
         SessionEnd::KeepAlive => "keep_alive",
         SessionEnd::TakenOver => "taken_over",
+        SessionEnd::Replaced => "replaced",
         SessionEnd::NotAuthorized => "not_authorized",
         SessionEnd::ProtocolError => "protocol_error",
         SessionEnd::LimitExceeded => "limit_exceeded",

@@ -18,7 +18,7 @@ use crate::{
     codec::{Connect, Encoder, reason},
     limits::PrincipalUse,
     message::Message,
-    session::{ConnectionFacts, Will},
+    session::{ConnectionFacts, Peer, Will},
 };
 
 /// A client that said who it is and what it wants.
@@ -208,7 +208,10 @@ impl Applicant<'_> {
             expiry: self.terms.session_expiry,
             will,
             facts: ConnectionFacts {
-                source: self.source,
+                peer: Peer {
+                    source: self.source,
+                    serial: self.caller.certificate.as_ref().map(|one| one.serial),
+                },
                 version: self.connect.version,
                 since: self.broker.clock.now(),
             },
