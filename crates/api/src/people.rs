@@ -233,6 +233,7 @@ impl PeopleState {
         let mut log = tokio::time::interval(LOG_EVERY);
         loop {
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => break,
                 _ = flush.tick() => self.inner.denials.flush(false).await,
                 _ = log.tick() => self.inner.access_log.flush().await,

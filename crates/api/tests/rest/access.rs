@@ -215,11 +215,10 @@ async fn the_log_is_read_in_parts_and_between_times() {
 #[tokio::test]
 async fn what_was_noted_is_written_when_the_server_stops() {
     let house = house().await;
-    let cancel = CancellationToken::new();
-    let running = tokio::spawn(house.state.clone().run(cancel.clone()));
     house.get("/api/v1/teams").expect(200).await;
+    let cancel = CancellationToken::new();
     cancel.cancel();
-    running.await.expect("ends");
+    house.state.clone().run(cancel).await;
     let filter = palisade_store::AccessFilter {
         action: Some("team.list".to_owned()),
         ..palisade_store::AccessFilter::default()
