@@ -67,8 +67,10 @@ def ask(palisade, browser, case, session):
     headers = {name: value for name, value in sent["headers"].items() if name not in ("Authorization", "Cookie")}
     headers |= {"Cookie": f"{COOKIE}={session}", "Palisade-Request": "1", "Sec-Fetch-Site": "same-origin"}
     sent = {**sent, "headers": headers, "cookies": None}
-    # A stream of events has no end: its head is what is looked at.
     with browser.request(**sent, timeout=30, stream=True, allow_redirects=False) as answer:
+        # A stream of events has no end: its head is what is looked at. What was read whole leaves its connection open.
+        if "event-stream" not in answer.headers.get("Content-Type", ""):
+            _ = answer.content
         return answer.status_code
 
 

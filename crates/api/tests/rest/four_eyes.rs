@@ -98,6 +98,32 @@ async fn an_act_that_cannot_be_undone_is_done_once_after_a_second_person_approve
 }
 
 #[tokio::test]
+async fn what_waits_is_read_in_parts_the_newest_first() {
+    let (house, anna, _) = two().await;
+    let mut asked_for = Vec::new();
+    for reason in ["one", "two", "three"] {
+        let body = json!({ "stopped": false, "reason": reason });
+        asked_for.push(asked(put(&house, &anna, body)).await);
+        // Their names are in order by the time in them.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    asked_for.reverse();
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/api/v1/approvals?limit=2{after}");
+        let page = house.anonymous(Method::GET, &path).cookie(&anna);
+        let page = page.expect(200).await;
+        let items = page["items"].as_array().expect("items").iter();
+        seen.extend(items.map(|one| one["id"].as_str().expect("text").to_owned()));
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, asked_for);
+}
+
+#[tokio::test]
 async fn of_two_who_decide_at_once_one_does_and_what_was_rejected_or_is_over_is_not_done() {
     let (house, anna, otto) = two().await;
     let id = asked(put(&house, &anna, go_on())).await;
