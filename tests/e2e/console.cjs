@@ -704,7 +704,7 @@ const scenarios = {
 };
 
 Object.assign(scenarios, require("./console_roles.cjs")({
-  task, ARGUMENTS, PATIENCE, signIn, goTo, settled, heading, say, press, look, complaints,
+  task, ARGUMENTS, PATIENCE, serveFrom, signIn, goTo, settled, heading, say, press, look, complaints,
 }));
 
 main().then(

@@ -1,7 +1,7 @@
 // Scenarios about who may what: roles of one's own, teams, second persons, the log of access and its reviews.
 const { chromium } = require("playwright-core");
 
-module.exports = ({ task, ARGUMENTS, PATIENCE, signIn, goTo, settled, heading, say, press, look, complaints }) => {
+module.exports = ({ task, ARGUMENTS, PATIENCE, serveFrom, signIn, goTo, settled, heading, say, press, look, complaints }) => {
   const dialog = (page) => page.getByRole("dialog");
   const confirm = async (page, name) => {
     await dialog(page).getByRole("button", { name, exact: true }).click();
@@ -29,6 +29,7 @@ module.exports = ({ task, ARGUMENTS, PATIENCE, signIn, goTo, settled, heading, s
     try {
       const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 } });
       context.setDefaultTimeout(PATIENCE);
+      if (task.dist) await serveFrom(task.dist, context);
       const page = await context.newPage();
       page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
       await enterAs(page, who);
@@ -128,7 +129,7 @@ module.exports = ({ task, ARGUMENTS, PATIENCE, signIn, goTo, settled, heading, s
       await say(page, "Somebody else must decide this; it is yours.");
       looks.mine = await look(page, "requests-mine");
       const shown = await elsewhere(task.two, async (other) => {
-        await goTo(other, "/requests");
+        await other.getByRole("link", { name: "An act waits for a second person" }).click();
         await other.getByRole("heading", { name: "policy.apply" }).waitFor();
         const body = await other.locator(".body").first().innerText();
         looks.theirs = await look(other, "requests");

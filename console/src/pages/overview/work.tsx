@@ -1,6 +1,7 @@
 import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 
 import { get, type Schemas } from "../../api/client";
+import { useMe } from "../../api/session";
 import { Empty, Loaded } from "../../parts/states";
 import { count, SeverityTag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
@@ -61,6 +62,7 @@ export function WaitingPanel() {
       <div className="panel-head">
         <h2 id="waiting">Waiting for a decision</h2>
       </div>
+      <Requests />
       <Loaded query={actions} what="Reading actions">
         {(page) =>
           page.items.length === 0 ? (
@@ -83,5 +85,48 @@ export function WaitingPanel() {
         }
       </Loaded>
     </section>
+  );
+}
+
+/** What other people ask, and somebody else must decide: perhaps you. */
+function Requests() {
+  const me = useMe();
+  const requests = useQuery({
+    queryKey: ["approvals", "overview"],
+    queryFn: async ({ signal }) => {
+      const [acts, roles] = await Promise.all([
+        get("/api/v1/approvals", { query: { limit: 200 }, signal }),
+        get("/api/v1/elevations", { query: { limit: 200 }, signal }),
+      ]);
+      const isOpen = (end: string) => Date.parse(end) > Date.now();
+      return {
+        acts: acts.items.filter((one) => one.state === "waiting" && isOpen(one.expires_at) && one.asker !== `account:${me.name}`).length,
+        roles: roles.items.filter((one) => one.state === "waiting" && one.account !== me.name).length,
+      };
+    },
+    enabled: me.kind === "account",
+    refetchInterval: 15_000,
+  });
+  const { acts = 0, roles = 0 } = requests.data ?? {};
+  if (acts + roles === 0) return null;
+  return (
+    <ul className="rows">
+      {acts > 0 && (
+        <li>
+          <span className="tag" data-tone="warn">
+            {count(acts)}
+          </span>
+          <Link href="/requests">{acts === 1 ? "An act waits" : "Acts wait"} for a second person</Link>
+        </li>
+      )}
+      {roles > 0 && (
+        <li>
+          <span className="tag" data-tone="warn">
+            {count(roles)}
+          </span>
+          <Link href="/requests?tab=roles">{roles === 1 ? "A role is asked for" : "Roles are asked for"}</Link>
+        </li>
+      )}
+    </ul>
   );
 }
