@@ -37,11 +37,14 @@ pub struct AccountFacts {
     pub passkeys: u64,
     /// How many log-in sessions it has.
     pub sessions: u64,
+    /// How many providers of identities say who its person is.
+    pub providers: u64,
 }
 
 const TOTP: &str =
     "SELECT account, COUNT(*) AS n FROM second_factors WHERE confirmed = 1 GROUP BY account";
 const PASSKEYS: &str = "SELECT account, COUNT(*) AS n FROM passkeys GROUP BY account";
+const PROVIDERS: &str = "SELECT account, COUNT(*) AS n FROM account_identities GROUP BY account";
 const SESSIONS: &str = "SELECT s.account AS account, COUNT(*) AS n FROM account_sessions s \
                         JOIN accounts a ON a.name = s.account WHERE s.expires_at > $1 \
                         AND s.seen_at > $2 AND s.generation = a.generation AND a.disabled = 0 \
@@ -117,6 +120,9 @@ impl AccessReviews<'_> {
         }
         for (account, count) in self.count(PASSKEYS, &[]).await? {
             all.entry(account).or_default().passkeys = count;
+        }
+        for (account, count) in self.count(PROVIDERS, &[]).await? {
+            all.entry(account).or_default().providers = count;
         }
         for (account, count) in self.count(SESSIONS, &[now, idle_since]).await? {
             all.entry(account).or_default().sessions = count;

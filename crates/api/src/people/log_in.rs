@@ -135,6 +135,10 @@ pub(super) fn with_cookie(opened: &Opened, answer: impl IntoResponse) -> Result<
     let cookie = cookie::of(&opened.secret)?;
     let mut response = answer.into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie);
+    response.extensions_mut().insert(CameAs {
+        account: opened.who.account.name.clone(),
+        session: opened.who.session.to_string(),
+    });
     Ok(response)
 }
 
@@ -176,12 +180,7 @@ pub(super) async fn begun(
     by: Option<String>,
 ) -> Result<Response, Problem> {
     record(state, opened, source, by).await?;
-    let mut response = with_cookie(opened, Json(SessionView::from(opened.who.clone())))?;
-    response.extensions_mut().insert(CameAs {
-        account: opened.who.account.name.clone(),
-        session: opened.who.session.to_string(),
-    });
-    Ok(response)
+    with_cookie(opened, Json(SessionView::from(opened.who.clone())))
 }
 
 /// Writes down that a session began, and by what, before anybody has its secret.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     ReviewedAccount, ReviewedRole, ReviewedToken, UsedAction,
-    suggest::{self, Disuse},
+    suggest::{self, Known},
 };
 use crate::{
     people::{PeopleState, assignments::Assignment, hex::hex},
@@ -147,11 +147,12 @@ impl Gathered {
                 .collect(),
             suggestions: Vec::new(),
         };
-        let disuse = Disuse {
+        let known = Known {
             since: self.since,
             is_known: self.is_known_since(account.created_at),
+            has_provider: facts.providers > 0,
         };
-        reviewed.suggestions = suggest::about(&reviewed, disuse, &self.factor_roles);
+        reviewed.suggestions = suggest::about(&reviewed, known, &self.factor_roles);
         reviewed
     }
 

@@ -5,25 +5,27 @@ use palisade_core::Timestamp;
 use super::{ReviewedAccount, ReviewedRole, ReviewedToken, Suggestion};
 use crate::people::access::EVERYTHING;
 
-/// Whether what was not seen was not there.
+/// What is known besides of an account: whether what was not seen was not there, and how its person signs in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Disuse {
+pub(super) struct Known {
     pub(super) since: Timestamp,
     /// Whether all of the time since then is known.
     pub(super) is_known: bool,
+    /// Whether its person signs in by a provider, which sees to second factors by itself.
+    pub(super) has_provider: bool,
 }
 
 /// About an account and its roles.
 pub(super) fn about(
     account: &ReviewedAccount,
-    disuse: Disuse,
+    known: Known,
     factor_roles: &[String],
 ) -> Vec<Suggestion> {
     let mut found = Vec::new();
     if account.disabled {
         return found;
     }
-    let since = day(disuse.since);
+    let since = day(known.since);
     if account.dormant {
         found.push(match account.last_login_at {
             Some(last) => suggestion(
@@ -41,7 +43,7 @@ pub(super) fn about(
             ),
         });
     }
-    if !account.totp && account.passkeys == 0 {
+    if !account.totp && account.passkeys == 0 && !known.has_provider {
         let must = account
             .roles
             .iter()
@@ -57,7 +59,7 @@ pub(super) fn about(
         };
         found.push(suggestion("no_second_factor", None, detail.to_owned()));
     }
-    if disuse.is_known {
+    if known.is_known {
         let roles = account.roles.iter();
         found.extend(roles.filter_map(|role| about_role(role, &since)));
     }
