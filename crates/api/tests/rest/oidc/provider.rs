@@ -84,6 +84,8 @@ pub struct Script {
     pub says_issuer: bool,
     pub keys_read: usize,
     pub discovered: usize,
+    /// How often somebody came to the token endpoint, and how often with success.
+    pub asked: usize,
     pub exchanged: usize,
     pub misled: usize,
 }
@@ -129,6 +131,7 @@ impl Provider {
             says_issuer: false,
             keys_read: 0,
             discovered: 0,
+            asked: 0,
             exchanged: 0,
             misled: 0,
         };
@@ -301,7 +304,11 @@ async fn token(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
-    let answer = script.lock().expect("no panic").answer;
+    let answer = {
+        let mut script = script.lock().expect("no panic");
+        script.asked += 1;
+        script.answer
+    };
     match answer {
         Answer::Never => std::future::pending::<()>().await,
         Answer::Huge => {
@@ -310,7 +317,7 @@ async fn token(
         }
         Answer::Elsewhere => {
             let elsewhere = [(header::LOCATION, "/elsewhere")];
-            return (StatusCode::TEMPORARY_REDIRECT, elsewhere).into_response();
+            return (StatusCode::SEE_OTHER, elsewhere).into_response();
         }
         Answer::Usual => {}
     }
