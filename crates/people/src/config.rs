@@ -45,6 +45,19 @@ pub struct SessionRules {
     pub idle_s: u64,
     /// After how many seconds a session ends, however much it is used (300 to 604800).
     pub absolute_s: u64,
+    /// What a session is bound to: the `browser` that first used it, the `network` that it began in (an address; of
+    /// IPv6 its /64). Used from elsewhere it ends at once. With `network`, people who move log in again.
+    pub bound_to: Vec<Bond>,
+}
+
+/// What a session is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bond {
+    /// The browser that first used it.
+    Browser,
+    /// The network that it began in.
+    Network,
 }
 
 /// What cannot be undone, and what could make a second person of oneself.
@@ -88,6 +101,7 @@ impl Default for SessionRules {
         Self {
             idle_s: 30 * 60,
             absolute_s: 12 * 60 * 60,
+            bound_to: vec![Bond::Browser],
         }
     }
 }

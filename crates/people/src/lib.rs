@@ -24,9 +24,14 @@ mod secret;
 mod workshop;
 
 pub use accounts::NewAccount;
-pub use config::{AccountsConfig, AccountsConfigError, PasskeyRules, PasswordRules, SessionRules};
+pub use config::{
+    AccountsConfig, AccountsConfigError, Bond, PasskeyRules, PasswordRules, SessionRules,
+};
 pub use error::{OpenError, PeopleError};
-pub use log_in::{LogIn, LogInError, MustFirst, Opened, Recognised, SESSION_PREFIX, Wanted};
+pub use log_in::{
+    CameFrom, LogIn, LogInError, MustFirst, NotRecognised, Opened, Recognised, SESSION_PREFIX,
+    Wanted,
+};
 pub use name::{AccountName, NotAName};
 pub use oidc::{Arrived, CodeError, OidcBegun, OidcChange, OidcConfig, OidcError, OidcRefusal};
 pub use passkey_log_in::PasskeyLogInError;

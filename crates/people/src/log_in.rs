@@ -7,7 +7,9 @@ use std::{net::IpAddr, sync::Arc};
 use palisade_core::{Timestamp, TokenId};
 use palisade_store::{Account, AccountSession};
 
-use crate::{AccountName, PasswordHash, People, PeopleError, Role, Standing, secret};
+use crate::{
+    AccountName, Bond, PasswordHash, People, PeopleError, Role, Standing, attempts, secret,
+};
 
 /// The prefix of a session's secret.
 pub const SESSION_PREFIX: &str = "pss_";
@@ -50,6 +52,29 @@ impl From<palisade_store::StoreError> for LogInError {
     fn from(error: palisade_store::StoreError) -> Self {
         Self::People(error.into())
     }
+}
+
+/// From where a request with a session comes.
+#[derive(Debug, Clone, Copy)]
+pub struct CameFrom<'a> {
+    /// The address.
+    pub source: Option<IpAddr>,
+    /// What the browser, or whatever speaks HTTP there, says of itself (`User-Agent`).
+    pub browser: &'a str,
+}
+
+/// Why a secret is nobody's session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotRecognised {
+    /// There is no such session, or it has ended.
+    Unknown,
+    /// It came from where it does not belong, and has ended for that.
+    Moved {
+        /// Whose it was.
+        account: String,
+        /// What it was bound to.
+        bond: Bond,
+    },
 }
 
 /// Which second factors an account has, for whoever showed its password.
@@ -172,6 +197,7 @@ impl People {
             generation: account.generation,
             second_factor,
             source: source.map(|source| source.to_string()),
+            browser: None,
             created_at: now,
             seen_at: now,
             expires_at: now.checked_add(life).unwrap_or(Timestamp::MAX),
@@ -186,36 +212,84 @@ impl People {
     }
 
     /// Says whose session a secret is of; nobody's where it is unknown or has ended, its account was
-    /// disabled, or its roles, password or factors were changed since.
+    /// disabled, its roles, password or factors were changed since, or it comes from where it does not belong:
+    /// then it ends.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn recognise(&self, secret: &str) -> Result<Option<Recognised>, PeopleError> {
+    pub async fn recognise(
+        &self,
+        secret: &str,
+        from: CameFrom<'_>,
+    ) -> Result<Result<Recognised, NotRecognised>, PeopleError> {
+        const UNKNOWN: Result<Recognised, NotRecognised> = Err(NotRecognised::Unknown);
         if secret.len() > MAX_SECRET || !secret.starts_with(SESSION_PREFIX) {
-            return Ok(None);
+            return Ok(UNKNOWN);
         }
         let now = self.ground.clock.now();
         let sessions = self.ground.store.account_sessions();
         // The hash is what is looked up: how long that takes says nothing about any secret.
         let Some(session) = sessions.find(&secret::hash(secret)).await? else {
-            return Ok(None);
+            return Ok(UNKNOWN);
         };
         let idle_s = now.as_second() - session.seen_at.as_second();
         if session.expires_at <= now || idle_s >= self.sessions.idle_s as i64 {
-            return Ok(None);
+            return Ok(UNKNOWN);
         }
         let account = self.ground.store.accounts().find(&session.account).await?;
         let is_valid =
             |account: &Account| !account.disabled && account.generation == session.generation;
         let Some(account) = account.filter(is_valid) else {
-            return Ok(None);
+            return Ok(UNKNOWN);
         };
+        if let Some(bond) = self.broken_bond(&session, from).await? {
+            sessions.remove(&account.name, session.id).await?;
+            let account = account.name;
+            return Ok(Err(NotRecognised::Moved { account, bond }));
+        }
         if idle_s >= NOTE_EVERY_S
             && let Err(error) = sessions.touch(session.id, now).await
         {
             tracing::warn!(%error, session = %session.id, "the use of a session could not be noted");
         }
-        Ok(Some(self.recognised(account, &session).await?))
+        Ok(Ok(self.recognised(account, &session).await?))
+    }
+
+    /// Which bond of a session is broken, if one is. The first use makes the bond to a browser.
+    async fn broken_bond(
+        &self,
+        session: &AccountSession,
+        from: CameFrom<'_>,
+    ) -> Result<Option<Bond>, PeopleError> {
+        for bond in &self.sessions.bound_to {
+            let holds = match bond {
+                Bond::Browser => self.is_of_browser(session, from.browser).await?,
+                Bond::Network => {
+                    let began = session.source.as_ref().and_then(|text| text.parse().ok());
+                    began.map(attempts::network) == from.source.map(attempts::network)
+                }
+            };
+            if !holds {
+                return Ok(Some(*bond));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn is_of_browser(
+        &self,
+        session: &AccountSession,
+        browser: &str,
+    ) -> Result<bool, PeopleError> {
+        let browser = secret::hash(browser)
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        if let Some(bound) = &session.browser {
+            return Ok(*bound == browser);
+        }
+        let sessions = self.ground.store.account_sessions();
+        let bound = sessions.bind(session.id, &browser).await?;
+        Ok(bound.is_none_or(|bound| bound == browser))
     }
 
     async fn recognised(

@@ -20,6 +20,8 @@ pub struct AccountSession {
     pub second_factor: bool,
     /// From where it began.
     pub source: Option<String>,
+    /// The browser that it is used from, by the SHA-256 of what that says of itself; unknown before its first use.
+    pub browser: Option<String>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it was last used, to the minute.
@@ -60,18 +62,21 @@ impl AccountSessions<'_> {
         .bind(i64::from(keep))
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("INSERT INTO account_sessions VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-            .bind(session.id.to_string())
-            .bind(session.hash.as_slice())
-            .bind(session.account.as_str())
-            .bind(session.generation as i64)
-            .bind(i64::from(session.second_factor))
-            .bind(session.source.as_deref())
-            .bind(row::nanos(session.created_at))
-            .bind(row::nanos(session.seen_at))
-            .bind(row::nanos(session.expires_at))
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "INSERT INTO account_sessions VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(session.id.to_string())
+        .bind(session.hash.as_slice())
+        .bind(session.account.as_str())
+        .bind(session.generation as i64)
+        .bind(i64::from(session.second_factor))
+        .bind(session.source.as_deref())
+        .bind(row::nanos(session.created_at))
+        .bind(row::nanos(session.seen_at))
+        .bind(row::nanos(session.expires_at))
+        .bind(session.browser.as_deref())
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -115,6 +120,22 @@ impl AccountSessions<'_> {
         Ok(())
     }
 
+    /// Binds a session to the browser of its first request, and gives the one that it is bound to: another, where
+    /// another was faster. None where the session has ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn bind(&self, id: TokenId, browser: &str) -> Result<Option<String>, StoreError> {
+        let bound = sqlx::query(
+            "UPDATE account_sessions SET browser = COALESCE(browser, $2) WHERE id = $1 RETURNING browser",
+        )
+        .bind(id.to_string())
+        .bind(browser)
+        .fetch_optional(self.store.writer())
+        .await?;
+        bound.map(|found| row::text(&found, "browser")).transpose()
+    }
+
     /// Ends a session of an account; `false` where it has no such session.
     ///
     /// # Errors
@@ -137,6 +158,7 @@ fn read(found: &AnyRow) -> Result<AccountSession, StoreError> {
         generation: row::unsigned(found, "generation")?,
         second_factor: row::flag(found, "second_factor")?,
         source: row::optional_text(found, "source")?,
+        browser: row::optional_text(found, "browser")?,
         created_at: row::time(found, "created_at")?,
         seen_at: row::time(found, "seen_at")?,
         expires_at: row::time(found, "expires_at")?,

@@ -12,6 +12,8 @@ mod detection;
 mod events;
 #[path = "conformance/identities.rs"]
 mod identities;
+#[path = "conformance/passkeys.rs"]
+mod passkeys;
 
 use std::collections::BTreeMap;
 

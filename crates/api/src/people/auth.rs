@@ -9,7 +9,9 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use palisade_core::{Actor, Clock, ServiceId, Timestamp, TokenId};
-use palisade_people::{Catalogue, MustFirst, People, Reach, Standing};
+use palisade_people::{
+    Bond, CameFrom, Catalogue, MustFirst, NotRecognised, People, Reach, Standing,
+};
 use palisade_store::Store;
 
 use super::{
@@ -124,6 +126,13 @@ pub enum AuthError {
     Missing,
     /// What came are no valid credentials.
     Invalid(&'static str),
+    /// A session came from where it does not belong, and has ended for that.
+    Moved {
+        /// Whose it was.
+        account: String,
+        /// What was wrong.
+        why: &'static str,
+    },
     /// Too many that were not valid came from there; come back after so many seconds.
     TooMany(u64),
     /// Credentials cannot be checked now.
@@ -137,7 +146,7 @@ impl From<AuthError> for Problem {
                 ProblemKind::Unauthorized,
                 "log in, or send an API token as `Authorization: Bearer <token>`",
             ),
-            AuthError::Invalid(_) => Self::new(
+            AuthError::Invalid(_) | AuthError::Moved { .. } => Self::new(
                 ProblemKind::Unauthorized,
                 "the token or session is not known, was revoked, or has ended",
             ),
@@ -269,10 +278,27 @@ impl Authenticator for Callers {
         if headers.contains_key(header::AUTHORIZATION) {
             return Err(refuse("a token and a session at once"));
         }
-        let found = self.people.recognise(secret).await;
+        let browser = headers.get(header::USER_AGENT);
+        let from = CameFrom {
+            source,
+            browser: browser.map_or("", |text| text.to_str().unwrap_or("?")),
+        };
+        let found = self.people.recognise(secret, from).await;
         let found = found.map_err(|error| AuthError::Unavailable(error.to_string()))?;
-        let Some(who) = found else {
-            return Err(refuse("no such session, or it has ended"));
+        let who = match found {
+            Ok(who) => who,
+            Err(NotRecognised::Unknown) => {
+                return Err(refuse("no such session, or it has ended"));
+            }
+            Err(NotRecognised::Moved { account, bond }) => {
+                let why = match bond {
+                    Bond::Browser => {
+                        "a session came from another browser than the one it is bound to"
+                    }
+                    Bond::Network => "a session came from another network than the one it began in",
+                };
+                return Err(AuthError::Moved { account, why });
+            }
         };
         Ok(Caller {
             token: who.session,

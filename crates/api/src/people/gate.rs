@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use palisade_core::{AdministrativeAct, Door, Event, EventId, EventKind, Outcome};
+use palisade_core::{Actor, AdministrativeAct, Door, Event, EventId, EventKind, Outcome};
 
 use super::{
     PeopleState,
@@ -141,13 +141,21 @@ impl Gate {
         match found {
             Ok(caller) => Ok(caller),
             Err(error) => {
-                let why = match &error {
+                let unrecognised = |why| Some(Refusal::Unrecognised { source, why });
+                let refusal = match &error {
                     AuthError::Missing | AuthError::Unavailable(_) => None,
-                    AuthError::Invalid(why) => Some(*why),
-                    AuthError::TooMany(_) => Some("too many credentials that are not valid"),
+                    AuthError::Invalid(why) => unrecognised(why),
+                    AuthError::TooMany(_) => {
+                        unrecognised("too many credentials that are not valid")
+                    }
+                    AuthError::Moved { account, why } => Some(Refusal::Forbidden {
+                        caller: Actor::Account(account.clone()),
+                        act: self.rule.act(),
+                        why: (*why).to_owned(),
+                        source,
+                    }),
                 };
-                if let Some(why) = why {
-                    let refusal = Refusal::Unrecognised { source, why };
+                if let Some(refusal) = refusal {
                     self.state.denials().note(refusal, target).await;
                 }
                 Err(error.into())

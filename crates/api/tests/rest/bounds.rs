@@ -317,7 +317,13 @@ async fn a_decision_costs_microseconds() {
     let secret = somebody(&house, "tina", "technician").await;
     let who = house
         .people
-        .recognise(&secret)
+        .recognise(
+            &secret,
+            palisade_people::CameFrom {
+                source: None,
+                browser: "",
+            },
+        )
         .await
         .expect("reads")
         .expect("is known");

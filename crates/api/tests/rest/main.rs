@@ -29,5 +29,6 @@ mod problems;
 mod roles;
 mod rules;
 mod scopes;
+mod session_bonds;
 mod setup;
 mod tokens;

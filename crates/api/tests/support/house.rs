@@ -303,6 +303,7 @@ impl House {
             path: path.to_owned(),
             headers: HeaderMap::new(),
             body: Body::empty(),
+            source: [192, 0, 2, 7],
         }
     }
 
@@ -376,9 +377,16 @@ pub struct Call<'a> {
     path: String,
     headers: HeaderMap,
     body: Body,
+    source: [u8; 4],
 }
 
 impl Call<'_> {
+    /// From another address.
+    pub fn from(mut self, source: [u8; 4]) -> Self {
+        self.source = source;
+        self
+    }
+
     pub fn bearer(self, secret: &str) -> Self {
         self.header("authorization", &format!("Bearer {secret}"))
     }
@@ -404,7 +412,7 @@ impl Call<'_> {
         *request.headers_mut().expect("headers") = self.headers;
         let mut request = request.body(self.body).expect("a request");
         request.extensions_mut().insert(ConnectInfo {
-            source: SocketAddr::from(([192, 0, 2, 7], 4_711)),
+            source: SocketAddr::from((self.source, 4_711)),
             certificate: None,
             key_exchange: None,
         });

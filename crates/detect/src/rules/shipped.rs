@@ -28,6 +28,7 @@ const SHIPPED: &[(&str, &str)] = &shipped![
     "admin-quarantine-undone",
     "admin-root-key-exported",
     "admin-root-key-returned",
+    "admin-session-moved",
     "admin-service-identity-made",
     "admin-setup-token-guessing",
     "admin-shadow-stopped",

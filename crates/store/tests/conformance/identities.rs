@@ -5,7 +5,7 @@ use palisade_store::{Account, AccountIdentity, RolesSet, StoreError};
 
 use crate::store;
 
-fn account(name: &str, role: &str) -> Account {
+pub fn account(name: &str, role: &str) -> Account {
     Account {
         name: name.to_owned(),
         roles: vec![role.to_owned()],
@@ -19,7 +19,7 @@ fn account(name: &str, role: &str) -> Account {
     }
 }
 
-fn identity(account: &str, subject: &str) -> AccountIdentity {
+pub fn identity(account: &str, subject: &str) -> AccountIdentity {
     AccountIdentity {
         issuer: "https://id.test".to_owned(),
         subject: subject.to_owned(),
