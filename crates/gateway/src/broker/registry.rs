@@ -21,15 +21,6 @@ struct Inner {
     by_principal: HashMap<Principal, Vec<Arc<Session>>>,
 }
 
-/// A session, found or made.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) session: Arc<Session>,
-    pub(super) was_there: bool,
-    /// The one whose place it took.
-    pub(super) replaced: Option<Arc<Session>>,
-}
-
 /// No room for another session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoRoom {
@@ -95,51 +86,27 @@ impl Registry {
         inner.check_room(own, max)
     }
 
-    /// The session of this name if `keep` says so, or else a new one.
-    pub(super) fn get_or_replace(
+    /// The session of this name, or else a new one; and whether it was there.
+    pub(super) fn get_or_make(
         &self,
         name: &str,
-        keep: impl FnOnce(&Session) -> bool,
         make: impl FnOnce() -> Arc<Session>,
         max: (usize, usize),
-    ) -> Result<Found, NoRoom> {
+    ) -> Result<(Arc<Session>, bool), NoRoom> {
         let mut inner = self.0.write();
-        let found = inner.by_name.get(name).cloned();
-        if let Some(found) = &found {
-            if keep(found) {
-                return Ok(Found {
-                    session: found.clone(),
-                    was_there: true,
-                    replaced: None,
-                });
-            }
-            inner.remove(found);
+        if let Some(found) = inner.by_name.get(name) {
+            return Ok((found.clone(), true));
         }
         let session = make();
         let own = inner.by_principal.get(&session.principal);
         inner.check_room(own.map_or(0, Vec::len), max)?;
-        let own = inner
-            .by_principal
-            .entry(session.principal.clone())
-            .or_default();
-        own.push(session.clone());
-        inner.by_name.insert(session.name.clone(), session.clone());
-        Ok(Found {
-            session,
-            was_there: false,
-            replaced: found,
-        })
+        inner.add(session.clone());
+        Ok((session, false))
     }
 
     /// Adds a session that survived.
     pub(super) fn restore(&self, session: Arc<Session>) {
-        let mut inner = self.0.write();
-        inner
-            .by_principal
-            .entry(session.principal.clone())
-            .or_default()
-            .push(session.clone());
-        inner.by_name.insert(session.name.clone(), session);
+        self.0.write().add(session);
     }
 
     /// Removes this very session. Says whether it was there.
@@ -149,6 +116,12 @@ impl Registry {
 }
 
 impl Inner {
+    fn add(&mut self, session: Arc<Session>) {
+        let own = self.by_principal.entry(session.principal.clone());
+        own.or_default().push(session.clone());
+        self.by_name.insert(session.name.clone(), session);
+    }
+
     fn check_room(&self, own: usize, max: (usize, usize)) -> Result<(), NoRoom> {
         if self.by_name.len() >= max.0 {
             Err(NoRoom::All)

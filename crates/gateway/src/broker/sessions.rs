@@ -106,6 +106,10 @@ impl Broker {
         let now = self.clock.now();
         loop {
             let (session, is_present) = self.session_for(&attach, now)?;
+            if attach.clean_start && is_present {
+                // Somebody else was given the name in between.
+                continue;
+            }
             // A connection that still owns the session finds out when it is woken.
             session.close(Close::TakenOver(attach.facts.peer));
             let mut engine = session.engine.lock();
@@ -141,11 +145,17 @@ impl Broker {
             messages: limits.max_queued_messages,
             bytes: limits.max_queued_bytes,
         };
-        // A session that ends with its connection is not taken over: it ends now.
-        let is_ending = self.registry.get(&name).is_some_and(|found| {
+        // A session that ends with its connection is not taken over: it ends now. It ends before another has its name,
+        // since what is deleted of it must not be what the other has written.
+        let ends = |found: &Arc<Session>| {
             let engine = found.engine.lock();
-            engine.expiry == 0 || engine.is_over
-        });
+            attach.clean_start || engine.expiry == 0 || engine.is_over
+        };
+        if let Some(old) = self.registry.get(&name).filter(ends) {
+            old.close(Close::TakenOver(attach.facts.peer));
+            old.engine.lock().latest = Some(attach.facts.peer);
+            self.end(&old, now);
+        }
         let make = || {
             let client_id = attach.client_id.clone();
             let principal = attach.principal.clone();
@@ -157,18 +167,8 @@ impl Broker {
                 room,
             ))
         };
-        let found = self.registry.get_or_replace(
-            &name,
-            |_| !attach.clean_start && !is_ending,
-            make,
-            (self.config.max_sessions, limits.max_sessions),
-        )?;
-        if let Some(replaced) = found.replaced {
-            replaced.close(Close::TakenOver(attach.facts.peer));
-            replaced.engine.lock().latest = Some(attach.facts.peer);
-            self.end(&replaced, now);
-        }
-        Ok((found.session, found.was_there))
+        let max = (self.config.max_sessions, limits.max_sessions);
+        Ok(self.registry.get_or_make(&name, make, max)?)
     }
 
     /// Takes a session from whoever has it, or from nobody.
