@@ -122,7 +122,7 @@ The file has the heading id,product,labels; labels are key=value, separated by s
     /// Ask a device for a new key; its old certificates end when it uses the new one
     #[command(after_help = "Examples:
   palisade device rotate cam-1 --reason 'the image was cloned'
-  palisade device rotate cam-1 --within 7d --keep-old 0s")]
+  palisade device rotate cam-1 --within 7d --keep-old 1h")]
     Rotate(RotateArgs),
     /// Show how far a device came with its new key, or ask it no longer
     #[command(after_help = "Examples:
