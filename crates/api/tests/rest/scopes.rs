@@ -5,13 +5,17 @@ use serde_json::Value;
 
 use crate::house::{House, house};
 
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 10] = [
     "begin_passkey_log_in",
     "get_document",
     "log_in",
     "log_in_with_passkey",
     "set_up",
     "set_up_account",
+    "list_providers",
+    "begin_sign_in",
+    "finish_sign_in",
+    "finish_with_code",
 ];
 
 struct Operation {
