@@ -23,7 +23,12 @@ def test_the_demo_contains_its_bad_device_and_leaves_nothing_behind(tmp_path):
 
 
 def start(tmp_path, *options, **popen):
+    # Whoever ran the tests may have told them to outlive their terminal, and the demo keeps to that.
+    def hear_the_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
     return subprocess.Popen([binary("palisade"), "demo", "--devices", "3", *options], stdin=subprocess.DEVNULL,
+                            preexec_fn=hear_the_terminal,
                             stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path),
                                                             "HOME": str(tmp_path)}, **popen)
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fleet import curl
 from palisade import HOST, Palisade
-from test_people import COOKIE, account, call, code
+from test_people import BROWSER, COOKIE, account, call, code
 
 ROLES = ("technician", "auditor", "release-manager", "operator", "security-analyst", "owner")
 
@@ -64,8 +64,9 @@ def person(palisade, role):
 
 def ask(palisade, browser, case, session):
     sent = case.as_transport_kwargs(base_url=f"https://{HOST}:{palisade.people}")
-    headers = {name: value for name, value in sent["headers"].items() if name not in ("Authorization", "Cookie")}
-    headers |= {"Cookie": f"{COOKIE}={session}", "Palisade-Request": "1", "Sec-Fetch-Site": "same-origin"}
+    headers = {name: value for name, value in sent["headers"].items() if name not in ("Authorization", "Cookie", "User-Agent")}
+    headers |= {"Cookie": f"{COOKIE}={session}", "Palisade-Request": "1", "Sec-Fetch-Site": "same-origin",
+                "User-Agent": BROWSER}
     sent = {**sent, "headers": headers, "cookies": None}
     with browser.request(**sent, timeout=30, stream=True, allow_redirects=False) as answer:
         # A stream of events has no end: its head is what is looked at. What was read whole leaves its connection open.

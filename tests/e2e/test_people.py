@@ -15,13 +15,15 @@ from fleet import curl
 PASSWORD = "tanzbar loewe kiste fenster"
 OTHER = "umbrella seven giraffe kelp"
 COOKIE = "__Host-palisade"
+# A session belongs to who first used it.
+BROWSER = "a browser of the tests"
 
 
 def call(palisade, method, path, body=None, *options, session=None, ours=True):
     """One request; with a session, as a page of the server would send it."""
     more = ["-X", method]
     if session:
-        more += ["-H", f"Cookie: {COOKIE}={session}"]
+        more += ["-A", BROWSER, "-H", f"Cookie: {COOKIE}={session}"]
         more += ["-H", "Palisade-Request: 1", "-H", "Sec-Fetch-Site: same-origin"] if ours else []
     if body is not None:
         more += ["-H", "Content-Type: application/json"]
