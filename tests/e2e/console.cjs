@@ -162,17 +162,12 @@ async function enter(page) {
 const AXE = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 /** What axe and the window's edge say of a page, light and dark, wide and narrow; and a picture of each. */
-/** Whether every open dialog is there to be seen: one that is on its way in or out is not. */
-const isWhole = () =>
-  [...document.querySelectorAll("[role=dialog]")].every((one) => one.checkVisibility({ opacityProperty: true }));
-
 async function look(page, name) {
   const found = {};
   for (const scheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     for (const width of [1280, 360]) {
       await page.setViewportSize({ width, height: width === 360 ? 780 : 900 });
-      await page.waitForFunction(isWhole, null, { polling: 50 });
       const report = await seeByRule(page, AXE);
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       found[`${name} ${scheme} ${width}`] = {
@@ -709,9 +704,8 @@ const scenarios = {
   },
 };
 
-Object.assign(scenarios, require("./console_roles.cjs")({
-  task, ARGUMENTS, PATIENCE, serveFrom, signIn, goTo, settled, heading, say, press, look, complaints,
-}));
+const steps = { task, ARGUMENTS, PATIENCE, serveFrom, signIn, goTo, settled, heading, say, press, look, complaints };
+for (const more of ["./console_roles.cjs", "./console_parts.cjs"]) Object.assign(scenarios, require(more)(steps));
 
 main().then(
   (seen) => console.log(JSON.stringify(seen)),

@@ -122,6 +122,14 @@ def test_a_waiting_action_is_approved_and_the_case_is_judged_and_closed(server, 
     assert (found["state"], found["verdict"]) == ("closed", "true_positive"), found
 
 
+def test_a_dialog_is_there_from_the_first_frame_whatever_the_hand_that_opens_it(server):
+    """A library that waits for a keyboard on the screen keeps dialogs hidden where none will come."""
+    seen = person(server, "dialogs")["seen"]
+    assert set(seen) == {"mouse", "lower", "touch"}
+    hidden = {how: dialogs for how, dialogs in seen.items() if not all(all(frames) for frames in dialogs)}
+    assert not hidden, hidden
+
+
 def test_a_token_that_is_none_is_refused_in_words(server):
     says = person(server, "refused")["says"]
     assert "Copy the whole token" in says, says
