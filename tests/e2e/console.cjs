@@ -342,7 +342,7 @@ const scenarios = {
     process.kill(task.process, "SIGSTOP");
     try {
       // Patience with one request is 15 s, and they are 5 s apart.
-      await page.getByText(/What you see is \d+ (s|min) old/).first().waitFor({ timeout: 30_000 });
+      await page.getByText(/What you see is \d+ (s|min) old/).first().waitFor({ timeout: 60_000 });
     } finally {
       process.kill(task.process, "SIGCONT");
     }
@@ -705,7 +705,7 @@ const scenarios = {
 };
 
 const steps = { task, ARGUMENTS, PATIENCE, serveFrom, signIn, goTo, settled, heading, say, press, look, complaints };
-for (const more of ["./console_roles.cjs", "./console_parts.cjs"]) Object.assign(scenarios, require(more)(steps));
+for (const more of ["./console_roles.cjs", "./console_parts.cjs", "./console_settings.cjs"]) Object.assign(scenarios, require(more)(steps));
 
 main().then(
   (seen) => console.log(JSON.stringify(seen)),

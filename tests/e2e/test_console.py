@@ -130,6 +130,22 @@ def test_a_dialog_is_there_from_the_first_frame_whatever_the_hand_that_opens_it(
     assert not hidden, hidden
 
 
+def test_the_settings_say_how_the_server_and_its_keys_are_and_what_to_do(tmp_path):
+    with Palisade(tmp_path / "palisade").running() as server:
+        server.login()
+        seen = person(server, "health", reason="an exercise")
+        done = server.cli("doctor", "--json")
+    bad = {name: found for looked in seen["looks"].values() for name, found in looked.items()
+           if found["violations"] or found["overflow"]}
+    assert not bad, json.dumps(bad, indent=1)
+    assert len(seen["good"]) > 12 and all(check.startswith("Good") for check in seen["good"]), seen["good"]
+    assert [key.split("\n")[0] for key in seen["keys"]] == ["Root", "Issuer", "Doors", "Key-encryption key"]
+    assert seen["worst"].startswith("Look at it") and "an exercise" in seen["worst"], seen["worst"]
+    # The command line asks the same server, and says the same.
+    found = {one["check"]: one["level"] for one in json.loads(done.stdout)["findings"]}
+    assert found["automatic response"] == "warn" and found["database"] == "ok", found
+
+
 def test_a_token_that_is_none_is_refused_in_words(server):
     says = person(server, "refused")["says"]
     assert "Copy the whole token" in says, says

@@ -36,7 +36,10 @@ export function useParts<T>(
   };
 }
 
-export function Pager({ parts }: { parts: { number: number; forward: (() => void) | null; back: (() => void) | null } }) {
+/** What a pager turns. */
+export type Parts<T> = ReturnType<typeof useParts<T>>;
+
+export function Pager({ parts }: { parts: Pick<Parts<unknown>, "number" | "forward" | "back"> }) {
   const { number, forward, back } = parts;
   if (!forward && !back) return null;
   return (

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{ApiConfig, ApiConfigError},
     devices::{self, Devices},
+    doctor::{self, Premises},
     operators::{self, MetricsRender, Operators},
     people::{self, PeopleParts, PeopleState},
     serve::{ServeOptions, serve_plain, serve_tls},
@@ -65,6 +66,8 @@ pub struct ApiParts {
     pub respond: Arc<Respond>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
+    /// Where the server is kept.
+    pub premises: Premises,
     /// What renders the metrics of the process, if anything does.
     pub metrics: Option<MetricsRender>,
     /// The version of the server.
@@ -156,6 +159,12 @@ impl Api {
                 .bind(&config.operators.listen, &mut doors)
                 .await?,
         };
+        people.know_doors(vec![
+            ("door for MQTT", parts.gateway.local_addrs()),
+            ("door for devices", addresses.devices.clone()),
+            ("door for people", addresses.people.clone()),
+            (doctor::OPERATORS, addresses.operators.clone()),
+        ]);
         Ok(Arc::new(Self {
             devices,
             people,
@@ -303,6 +312,7 @@ fn people_parts(parts: &ApiParts) -> PeopleParts {
         exports: parts.exports.clone(),
         baselines: parts.baselines.clone(),
         gateway: parts.gateway.clone(),
+        premises: parts.premises.clone(),
         version: parts.version,
     }
 }

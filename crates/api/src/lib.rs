@@ -7,6 +7,7 @@ mod api;
 mod config;
 mod console;
 mod devices;
+pub mod doctor;
 #[doc(hidden)]
 pub mod fuzzing;
 mod operators;

@@ -24,6 +24,7 @@ mod denials;
 mod detect;
 mod device_state;
 mod devices;
+mod doctor;
 mod document;
 mod drills;
 mod elevations;
@@ -75,7 +76,11 @@ mod tokens;
 mod views;
 mod whole;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -105,6 +110,7 @@ pub use events::KINDS as EVENT_KINDS;
 
 use crate::{
     console,
+    doctor::Premises,
     problem::{Problem, ProblemKind},
 };
 use access_log::AccessLog;
@@ -156,11 +162,16 @@ pub struct PeopleParts {
     pub respond: Arc<Respond>,
     /// The MQTT door.
     pub gateway: Arc<Gateway>,
+    /// Where the server is kept.
+    pub premises: Premises,
     /// How many streams of events may be open at once.
     pub max_event_streams: usize,
     /// The version of the server.
     pub version: &'static str,
 }
+
+/// A door by its name, and where it listens.
+pub(crate) type Door = (&'static str, Vec<SocketAddr>);
 
 /// The REST door's state; clones share it.
 #[derive(Clone)]
@@ -178,6 +189,7 @@ struct Inner {
     access_log: AccessLog,
     writes: TaskTracker,
     streams: Arc<Semaphore>,
+    doors: OnceLock<Vec<Door>>,
     /// One import and one verification at a time: each reads or writes the whole database.
     import: Semaphore,
     verification: Semaphore,
@@ -218,6 +230,7 @@ impl PeopleState {
                 access_log,
                 writes: TaskTracker::new(),
                 streams,
+                doors: OnceLock::new(),
                 import: Semaphore::new(1),
                 verification: Semaphore::new(1),
                 closing: CancellationToken::new(),
@@ -309,6 +322,15 @@ impl PeopleState {
         self.inner.access_log.stats()
     }
 
+    /// Says where the server listens, once that is known.
+    pub(crate) fn know_doors(&self, doors: Vec<Door>) {
+        let _ = self.inner.doors.set(doors);
+    }
+
+    pub(crate) fn doors(&self) -> &[Door] {
+        self.inner.doors.get().map_or(&[], Vec::as_slice)
+    }
+
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.inner.closing
     }
@@ -325,6 +347,7 @@ impl PeopleState {
 fn routes() -> Routes {
     setup::routes()
         .and(status::routes())
+        .and(doctor::routes())
         .and(log_in::routes())
         .and(passkey_log_in::routes())
         .and(oidc::routes())

@@ -36,6 +36,15 @@ struct Shown {
     renew_at: Timestamp,
 }
 
+impl DoorCertificate {
+    /// The certificate that is shown, in DER.
+    pub(crate) fn shown_der(&self) -> Option<CertificateDer<'static>> {
+        let shown = self.shown.load();
+        let chain = &shown.as_ref()?.certified.cert;
+        chain.first().cloned()
+    }
+}
+
 impl ResolvesServerCert for DoorCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let shown = self.shown.load();

@@ -11,7 +11,7 @@ use crate::{
 /// A certificate of the authority itself, as a database holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaCertificate {
-    /// `root`, or `issuer` and its name.
+    /// `root`, `issuer` and its name, or `doors`.
     pub name: String,
     /// From when it is valid.
     pub not_before: Timestamp,
@@ -39,10 +39,26 @@ impl Identity {
         }
         Ok(found)
     }
+
+    /// The certificates that this server uses now: the root's, that of the issuer that signs, and what the doors
+    /// show.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn certificates(&self) -> Result<Vec<CaCertificate>, IdentityError> {
+        let mut found = vec![
+            read("root".to_owned(), &self.root_der())?,
+            read(format!("issuer {}", self.issuer_id()), &self.issuer_der())?,
+        ];
+        if let Some(der) = self.door.shown_der() {
+            found.push(read("doors".to_owned(), &der)?);
+        }
+        Ok(found)
+    }
 }
 
 fn read(name: String, der: &[u8]) -> Result<CaCertificate, IdentityError> {
-    let what = "a certificate of the authority";
+    let what = "a certificate of the server";
     let certificate = parse(what, der)?;
     let validity = certificate.validity();
     Ok(CaCertificate {

@@ -1,5 +1,6 @@
 //! `palisade doctor`: looks at everything that an installation stands on, changes nothing, and says how to
-//! mend what it finds.
+//! mend what it finds. At a data directory it looks for itself; without one it asks the server that one is logged in
+//! to. What both look at is judged in one place (`palisade_api::doctor`).
 
 mod authority;
 mod database;
@@ -8,98 +9,59 @@ mod files;
 mod folders;
 mod whose;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use serde::Serialize;
-use serde_json::json;
+use palisade_api::doctor::{Finding, Level, dangers};
+use serde_json::{Value, json};
 
 use crate::{
+    client::{ConnectionArgs, Session, path},
     config::Config,
-    data::{DataArgs, DataDir, MoreConfigArgs},
+    data::{DataDir, MoreConfigArgs},
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, sanitise},
     serve,
 };
-
-/// How a finding is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Level {
-    /// As it should be.
-    Ok,
-    /// It works, but not for long or not well.
-    Warn,
-    /// It does not work.
-    Fail,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Finding {
-    check: &'static str,
-    level: Level,
-    detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
-}
-
-impl Finding {
-    pub(crate) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            check,
-            level: Level::Ok,
-            detail: detail.into(),
-            mend: None,
-        }
-    }
-
-    pub(crate) fn warn(
-        check: &'static str,
-        detail: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
-        Self {
-            check,
-            level: Level::Warn,
-            detail: detail.into(),
-            mend: Some(mend.into()),
-        }
-    }
-
-    pub(crate) fn fail(
-        check: &'static str,
-        detail: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
-        Self {
-            level: Level::Fail,
-            ..Self::warn(check, detail, mend)
-        }
-    }
-}
 
 /// `palisade doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   palisade doctor --data /var/lib/palisade
   palisade doctor --data /var/lib/palisade --json
+  palisade doctor
 
-It changes nothing. The exit code is 0 where nothing fails.")]
+With a data directory it looks at that, on the machine of the server, running or not. Without one it asks the server that
+you are logged in to, which looks at itself. It changes nothing. The exit code is 0 where nothing fails.")]
 pub(crate) struct DoctorCommand {
-    #[command(flatten)]
-    data: DataArgs,
+    /// The data directory; without it the server is asked
+    #[arg(long, value_name = "DIR", env = "PALISADE_DATA")]
+    data: Option<PathBuf>,
     #[command(flatten)]
     more: MoreConfigArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 impl DoctorCommand {
     pub(crate) fn run(self, output: &Output) -> Result<ExitCode, Failure> {
-        let data = DataDir::at(&self.data.data);
+        let findings = match &self.data {
+            Some(data) => self.look(&DataDir::at(data))?,
+            None => self.ask(output)?,
+        };
+        print(&findings, output)?;
+        let failed = findings.iter().any(|one| one["level"] == "fail");
+        Ok(match failed {
+            true => ExitCode::from(Exit::Failure as u8),
+            false => ExitCode::SUCCESS,
+        })
+    }
+
+    fn look(&self, data: &DataDir) -> Result<Vec<Value>, Failure> {
         let findings = match self.more.load(Some(data.path())) {
             Ok(config) => {
                 let mut findings = vec![Finding::ok("configuration", "it is valid")];
-                findings.extend(serve::runtime()?.block_on(examine(&config, &data)));
+                findings.extend(serve::runtime()?.block_on(examine(&config, data)));
                 findings
             }
             Err(failure) => vec![Finding::fail(
@@ -108,12 +70,15 @@ impl DoctorCommand {
                 "correct it; `palisade config show --defaults` explains every key",
             )],
         };
-        print(&findings, output)?;
-        let failed = findings.iter().any(|finding| finding.level == Level::Fail);
-        Ok(match failed {
-            true => ExitCode::from(Exit::Failure as u8),
-            false => ExitCode::SUCCESS,
-        })
+        let values = findings.iter().map(serde_json::to_value);
+        Ok(values.collect::<Result<_, _>>()?)
+    }
+
+    fn ask(&self, output: &Output) -> Result<Vec<Value>, Failure> {
+        let session = Session::open(&self.connection, *output)?;
+        let answer = session.get(path(&["doctor"])).send()?;
+        let findings = answer["findings"].as_array();
+        Ok(findings.cloned().unwrap_or_default())
     }
 }
 
@@ -135,27 +100,32 @@ async fn examine(config: &Config, data: &DataDir) -> Vec<Finding> {
     findings.extend(database::examine(data, running).await);
     let doors = tokio::task::block_in_place(|| doors::examine(config, data, running));
     findings.extend(doors);
+    let insecure = config.gateway.insecure_loopback;
+    findings.extend(dangers(insecure, &config.operators.listen));
     findings
 }
 
-fn print(findings: &[Finding], output: &Output) -> Result<(), Failure> {
+fn print(findings: &[Value], output: &Output) -> Result<(), Failure> {
     if output.is_json() {
-        let worst = findings.iter().map(|finding| finding.level).max();
+        let worst = ["fail", "warn", "ok"]
+            .into_iter()
+            .find(|level| findings.iter().any(|one| one["level"] == *level));
         return output.json(&json!({ "worst": worst, "findings": findings }));
     }
     for finding in findings {
-        let (word, code) = match finding.level {
-            Level::Ok => ("ok  ", "32"),
-            Level::Warn => ("warn", "33"),
-            Level::Fail => ("FAIL", "31"),
+        let (word, code) = match finding["level"].as_str() {
+            Some("ok") => ("ok  ", "32"),
+            Some("warn") => ("warn", "33"),
+            _ => ("FAIL", "31"),
         };
         let word = match output.colour() {
             true => format!("\u{1b}[{code}m{word}\u{1b}[0m"),
             false => word.to_owned(),
         };
-        output.text(&format!("{word}  {}: {}", finding.check, finding.detail))?;
-        if let Some(mend) = &finding.mend {
-            output.text(&format!("      -> {mend}"))?;
+        let text = |name: &str| sanitise(finding[name].as_str().unwrap_or_default());
+        output.text(&format!("{word}  {}: {}", text("check"), text("detail")))?;
+        if finding["mend"].is_string() {
+            output.text(&format!("      -> {}", text("mend")))?;
         }
     }
     Ok(())

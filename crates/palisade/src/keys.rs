@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use palisade_api::doctor::KeyPlace;
 use palisade_bus::LocalBus;
 use palisade_core::{
     Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, SystemClock, port::Journal,
@@ -47,6 +48,18 @@ pub(crate) fn source(section: &KeysSection, data: &DataDir) -> Result<KeySource,
         return Ok(KeySource::Credential(name.clone()));
     }
     Ok(KeySource::File(data.key_file()))
+}
+
+/// Where the key-encryption key is, by the configuration.
+pub(crate) fn place(section: &KeysSection) -> KeyPlace {
+    match () {
+        () if section.file.is_some() => KeyPlace::File,
+        () if section.passphrase_file.is_some() || section.passphrase_env.is_some() => {
+            KeyPlace::Passphrase
+        }
+        () if section.credential.is_some() => KeyPlace::Credential,
+        () => KeyPlace::File,
+    }
 }
 
 fn passphrase_file(path: &Path) -> Result<KeySource, Failure> {
@@ -222,12 +235,10 @@ async fn record(store: &Store, data: &DataDir) -> Result<(), Failure> {
         reason: None,
         outcome: Outcome::Done,
     };
-    let event = Event::new(
-        SystemClock.now(),
-        Door::Internal,
-        EventKind::Administrative(act),
-    );
+    let now = SystemClock.now();
+    let event = Event::new(now, Door::Internal, EventKind::Administrative(act));
     ledger.record(vec![event]).await?;
+    store.settings().note_keys_rotated(now).await?;
     ledger.close().await;
     Ok(())
 }

@@ -16,6 +16,7 @@ mod telemetry;
 use std::time::Duration;
 
 use clap::Args;
+use palisade_api::doctor::dangers;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -127,19 +128,7 @@ async fn close(house: House, doors: Tasks, keepers: Tasks, drain: Duration) {
 }
 
 fn warn_of_dangers(config: &Config) {
-    if let Some(address) = config.gateway.insecure_loopback {
-        tracing::warn!(
-            %address,
-            "gateway.insecure_loopback is on: whoever reaches it speaks MQTT without TLS and without a \
-             certificate"
-        );
-    }
-    for address in &config.operators.listen {
-        if !address.ip().is_loopback() {
-            tracing::warn!(
-                %address,
-                "the door for operators has no authentication and is reachable from other machines"
-            );
-        }
+    for found in dangers(config.gateway.insecure_loopback, &config.operators.listen) {
+        tracing::warn!(mend = found.mend, "{}", found.detail);
     }
 }

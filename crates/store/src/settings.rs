@@ -5,6 +5,7 @@ use palisade_core::Timestamp;
 use crate::{Store, StoreError, row};
 
 const LEDGER_VERIFIED: &str = "ledger_verified_at";
+const KEYS_ROTATED: &str = "keys_rotated_at";
 
 /// The repository of settings and counters.
 #[derive(Debug)]
@@ -55,13 +56,33 @@ impl Settings<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn ledger_verified_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let Some(value) = self.get(LEDGER_VERIFIED).await? else {
+        self.time(LEDGER_VERIFIED).await
+    }
+
+    async fn time(&self, name: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        let Some(value) = self.get(name).await? else {
             return Ok(None);
         };
         let text = String::from_utf8_lossy(&value);
         let time = text.parse::<Timestamp>();
         time.map(Some)
-            .map_err(|error| StoreError::corrupt(LEDGER_VERIFIED, error))
+            .map_err(|error| StoreError::corrupt(name, error))
+    }
+
+    /// When all keys were last sealed under another key-encryption key, if they were.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn keys_rotated_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.time(KEYS_ROTATED).await
+    }
+
+    /// Notes that all keys were sealed under another key-encryption key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_keys_rotated(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.put(KEYS_ROTATED, at.to_string().as_bytes()).await
     }
 
     /// Notes that the ledger was verified and found whole.

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { get, send, type Schemas } from "../../api/client";
 import { Act } from "../../parts/act";
 import { Age, Empty, Loaded } from "../../parts/states";
+import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 
@@ -48,54 +49,38 @@ export function LogInTable({
 }) {
   if (sessions.length === 0) return <Empty title="Signed in nowhere" />;
   return (
-    <div className="table-frame">
-      <table className="cards">
-        <caption className="hidden">{caption}</caption>
-        <thead>
-          <tr>
-            <th scope="col">From</th>
-            <th scope="col">Factors</th>
-            <th scope="col">Began</th>
-            <th scope="col">Last used</th>
-            <th scope="col">Ends</th>
-            <th scope="col">
-              <span className="hidden">Acts</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {sessions.map((session) => (
-            <tr key={session.id}>
-              <th scope="row">{session.source ?? "unknown"}</th>
-              <td>
-                {session.second_factor ? <Tag tone="good">Two factors</Tag> : <Tag tone="warn">Password alone</Tag>}
-              </td>
-              <td data-name="Began">
-                <Ago at={session.created_at} />
-              </td>
-              <td data-name="Used">
-                <Ago at={session.seen_at} />
-              </td>
-              <td data-name="Ends">
-                <Ago at={session.expires_at} />
-              </td>
-              <td className="row-act">
-                <Act
-                  name="End"
-                  isDangerous
-                  title="End this session?"
-                  reason="none"
-                  act={(_, key) => end(session.id, key)}
-                  done={() => ({ text: "The session has ended." })}
-                  stale={stale}
-                >
-                  <p>Whoever uses it is signed out at the next request. If it is the one of this page, that is you.</p>
-                </Act>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      caption={caption}
+      items={sessions}
+      id={(session) => session.id}
+      columns={[
+        { name: "From", cell: (session) => session.source ?? "unknown" },
+        {
+          name: "Factors",
+          cell: (session) =>
+            session.second_factor ? <Tag tone="good">Two factors</Tag> : <Tag tone="warn">Password alone</Tag>,
+        },
+        { name: "Began", cell: (session) => <Ago at={session.created_at} />, label: true },
+        { name: "Last used", cell: (session) => <Ago at={session.seen_at} />, label: "Used" },
+        { name: "Ends", cell: (session) => <Ago at={session.expires_at} />, label: true },
+        {
+          name: "Acts",
+          kind: "act",
+          cell: ({ id }) => (
+            <Act
+              name="End"
+              isDangerous
+              title="End this session?"
+              reason="none"
+              act={(_, key) => end(id, key)}
+              done={() => ({ text: "The session has ended." })}
+              stale={stale}
+            >
+              <p>Whoever uses it is signed out at the next request. If it is the one of this page, that is you.</p>
+            </Act>
+          ),
+        },
+      ]}
+    />
   );
 }

@@ -4,8 +4,9 @@ import { Button } from "react-aria-components";
 import { get, send } from "../../api/client";
 import type { AnyEvent } from "../../api/types";
 import { kindWord, sayEvent } from "../../parts/event";
-import { Pager, useParts } from "../../parts/pager";
+import { useParts } from "../../parts/pager";
 import { Empty, Loaded, Trouble } from "../../parts/states";
+import { Listing } from "../../parts/table";
 import { count } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 
@@ -16,57 +17,32 @@ export function LedgerPart() {
   return (
     <section aria-label="Ledger">
       <Head />
-      <Loaded query={parts.query} what="Reading the ledger">
-        {(page) =>
-          page.items.length === 0 ? (
-            <Empty title="The ledger is empty" />
-          ) : (
-            <>
-              <div className="table-frame">
-                <table className="cards">
-                  <caption className="hidden">Entries of the ledger, newest first</caption>
-                  <thead>
-                    <tr>
-                      <th scope="col" className="number">
-                        Number
-                      </th>
-                      <th scope="col">When</th>
-                      <th scope="col">What</th>
-                      <th scope="col">Entry</th>
-                      <th scope="col">Hash</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {page.items.map((item) => {
-                      const event = item.entry as AnyEvent;
-                      return (
-                        <tr key={item.seq}>
-                          <th scope="row" className="number">
-                            {count(item.seq)}
-                          </th>
-                          <td className="nowrap">
-                            <Ago at={event.time} />
-                          </td>
-                          <td>{kindWord(event.kind)}</td>
-                          <td className="wide-cell">
-                            {event.principal ? `${event.principal.id}: ` : ""}
-                            {sayEvent(event)}
-                          </td>
-                          <td>
-                            <code title={item.leaf}>{item.leaf.slice(0, 10)}…</code>
-                          </td>
-                        </tr>
-                      );
-                    })}
-                  </tbody>
-                </table>
-              </div>
-              <Pager parts={parts} />
-            </>
-          )
-        }
-      </Loaded>
+      <Listing
+        parts={parts}
+        what="Reading the ledger"
+        empty={<Empty title="The ledger is empty" />}
+        caption="Entries of the ledger, newest first"
+        id={(item) => item.seq}
+        columns={[
+          { name: "Number", cell: (item) => count(item.seq), kind: "number" },
+          { name: "When", cell: (item) => <Ago at={eventOf(item).time} />, kind: "nowrap" },
+          { name: "What", cell: (item) => kindWord(eventOf(item).kind) },
+          { name: "Entry", cell: (item) => <Said event={eventOf(item)} />, kind: "wide" },
+          { name: "Hash", cell: ({ leaf }) => <code title={leaf}>{leaf.slice(0, 10)}…</code> },
+        ]}
+      />
     </section>
+  );
+}
+
+const eventOf = (item: { readonly entry: unknown }) => item.entry as AnyEvent;
+
+function Said({ event }: { event: AnyEvent }) {
+  return (
+    <>
+      {event.principal ? `${event.principal.id}: ` : ""}
+      {sayEvent(event)}
+    </>
   );
 }
 

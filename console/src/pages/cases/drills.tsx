@@ -1,6 +1,7 @@
 import { get } from "../../api/client";
-import { Pager, useParts } from "../../parts/pager";
-import { Age, Empty, Loaded } from "../../parts/states";
+import { useParts } from "../../parts/pager";
+import { Age, Empty } from "../../parts/states";
+import { Listing } from "../../parts/table";
 import { Subject, Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 
@@ -18,51 +19,31 @@ export function Drills() {
         <p className="quiet">An attack that is played on purpose, from a device of its own, shows whether detection and response work.</p>
         <Age query={parts.query} />
       </div>
-      <Loaded query={parts.query} what="Reading drills">
-        {({ items }) =>
-          items.length === 0 ? (
-            <Empty title="No drill was held yet">
-              <p>Play one; it says how long it took to find and to end, and is kept here:</p>
-              <pre>palisade drill</pre>
-            </Empty>
-          ) : (
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Drills</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Scenario</th>
-                    <th scope="col">Outcome</th>
-                    <th scope="col">Found after</th>
-                    <th scope="col">Ended after</th>
-                    <th scope="col">By</th>
-                    <th scope="col">Attacker</th>
-                    <th scope="col">Held</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map(({ id, recorded_at, report }) => (
-                    <tr key={id}>
-                      <th scope="row">{report.scenario}</th>
-                      <td>{report.passed ? <Tag tone="good">Passed</Tag> : <Tag tone="bad">Failed</Tag>}</td>
-                      <td data-name="Found after">{after(report.detected_after_ms)}</td>
-                      <td data-name="Ended after">{after(report.contained_after_ms)}</td>
-                      <td data-name="By">{[report.detected_by[0], report.contained_by].filter(Boolean).join(", ") || "nobody"}</td>
-                      <td data-name="Attacker">
-                        <Subject name={report.subject} />
-                      </td>
-                      <td data-name="Held">
-                        <Ago at={recorded_at} />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )
+      <Listing
+        parts={parts}
+        what="Reading drills"
+        empty={
+          <Empty title="No drill was held yet">
+            <p>Play one; it says how long it took to find and to end, and is kept here:</p>
+            <pre>palisade drill</pre>
+          </Empty>
         }
-      </Loaded>
-      <Pager parts={parts} />
+        caption="Drills"
+        id={(drill) => drill.id}
+        columns={[
+          { name: "Scenario", cell: ({ report }) => report.scenario },
+          { name: "Outcome", cell: ({ report }) => (report.passed ? <Tag tone="good">Passed</Tag> : <Tag tone="bad">Failed</Tag>) },
+          { name: "Found after", cell: ({ report }) => after(report.detected_after_ms), label: true },
+          { name: "Ended after", cell: ({ report }) => after(report.contained_after_ms), label: true },
+          {
+            name: "By",
+            cell: ({ report }) => [report.detected_by[0], report.contained_by].filter(Boolean).join(", ") || "nobody",
+            label: true,
+          },
+          { name: "Attacker", cell: ({ report }) => <Subject name={report.subject} />, label: true },
+          { name: "Held", cell: (drill) => <Ago at={drill.recorded_at} />, label: true },
+        ]}
+      />
     </>
   );
 }

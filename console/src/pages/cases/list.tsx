@@ -1,8 +1,9 @@
 import { get } from "../../api/client";
 import type { Case, CaseState, Severity } from "../../api/types";
 import { Choice } from "../../parts/fields";
-import { Pager, useParts } from "../../parts/pager";
-import { Age, Empty, Loaded } from "../../parts/states";
+import { useParts } from "../../parts/pager";
+import { Age, Empty } from "../../parts/states";
+import { type Column, Listing } from "../../parts/table";
 import { CASE_STATES, CaseTag, SEVERITIES, SeverityTag, Subject } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { caseHref, Link, usePlace } from "../../router";
@@ -56,75 +57,37 @@ export function CaseList() {
           ]}
         />
       </search>
-      <Loaded query={parts.query} what="Reading cases">
-        {(page) =>
-          page.items.length === 0 ? (
-            <Empty title={state || severity ? "No case is like that" : "No case is open"}>
-              {state || severity ? (
-                <p>
-                  <Link href="/cases">Show all that are not closed</Link>, or <Link href="/cases?state=all">all</Link>.
-                </p>
-              ) : (
-                <p>
-                  Findings of rules and baselines open cases by themselves. <code>palisade drill</code> makes one on purpose,
-                  to see that detection works. <Link href="/cases?state=all">Show closed cases</Link>.
-                </p>
-              )}
-            </Empty>
-          ) : (
-            <>
-              <CaseTable cases={page.items} />
-              <Pager parts={parts} />
-            </>
-          )
+      <Listing
+        parts={parts}
+        what="Reading cases"
+        empty={
+          <Empty title={state || severity ? "No case is like that" : "No case is open"}>
+            {state || severity ? (
+              <p>
+                <Link href="/cases">Show all that are not closed</Link>, or <Link href="/cases?state=all">all</Link>.
+              </p>
+            ) : (
+              <p>
+                Findings of rules and baselines open cases by themselves. <code>palisade drill</code> makes one on purpose, to see
+                that detection works. <Link href="/cases?state=all">Show closed cases</Link>.
+              </p>
+            )}
+          </Empty>
         }
-      </Loaded>
+        caption="Cases"
+        id={(each) => each.id}
+        columns={COLUMNS}
+      />
     </>
   );
 }
 
-function CaseTable({ cases }: { cases: readonly Case[] }) {
-  return (
-    <div className="table-frame">
-      <table className="cards">
-        <caption className="hidden">Cases</caption>
-        <thead>
-          <tr>
-            <th scope="col">Case</th>
-            <th scope="col">Severity</th>
-            <th scope="col">State</th>
-            <th scope="col">About</th>
-            <th scope="col">Owner</th>
-            <th scope="col">Opened</th>
-            <th scope="col">Changed</th>
-          </tr>
-        </thead>
-        <tbody>
-          {cases.map((each) => (
-            <tr key={each.id}>
-              <th scope="row">
-                <Link href={caseHref(each.id)}>{each.title}</Link>
-              </th>
-              <td>
-                <SeverityTag of={each.severity} />
-              </td>
-              <td>
-                <CaseTag of={each.state} />
-              </td>
-              <td>
-                <Subject name={each.subject} />
-              </td>
-              <td data-name="Owner">{each.owner ?? "–"}</td>
-              <td data-name="Opened">
-                <Ago at={each.opened_at} />
-              </td>
-              <td data-name="Changed">
-                <Ago at={each.updated_at} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
+const COLUMNS: readonly Column<Case>[] = [
+  { name: "Case", cell: (each) => <Link href={caseHref(each.id)}>{each.title}</Link> },
+  { name: "Severity", cell: (each) => <SeverityTag of={each.severity} /> },
+  { name: "State", cell: (each) => <CaseTag of={each.state} /> },
+  { name: "About", cell: (each) => <Subject name={each.subject} /> },
+  { name: "Owner", cell: (each) => each.owner ?? "–", label: true },
+  { name: "Opened", cell: (each) => <Ago at={each.opened_at} />, label: true },
+  { name: "Changed", cell: (each) => <Ago at={each.updated_at} />, label: true },
+];

@@ -6,6 +6,7 @@ import { get, send, type Schemas } from "../../api/client";
 import type { Device } from "../../api/types";
 import { Choice, Field } from "../../parts/fields";
 import { Empty, Loaded, Trouble } from "../../parts/states";
+import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tags";
 
 type Grant = Schemas["Grant"];
@@ -128,34 +129,23 @@ function Grants({ device }: { device: Device }) {
             );
           }
           return (
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Grants for the device</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Pattern</th>
-                    <th scope="col">May</th>
-                    <th scope="col">Through</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {own.map((grant) => (
-                    <tr key={grant.id}>
-                      <th scope="row">
-                        <code>{grant.pattern}</code>
-                      </th>
-                      <td>
-                        {Object.entries(grant.actions)
-                          .filter(([, may]) => may)
-                          .map(([action]) => action)
-                          .join(", ")}
-                      </td>
-                      <td data-name="Through">{grant.scope.type === "fleet" ? "the whole fleet" : `${grant.scope.type} ${grant.scope.id}`}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              caption="Grants for the device"
+              items={own}
+              id={(grant) => grant.id}
+              columns={[
+                { name: "Pattern", cell: (grant) => <code>{grant.pattern}</code> },
+                {
+                  name: "May",
+                  cell: (grant) => Object.entries(grant.actions).flatMap(([action, may]) => (may ? [action] : [])).join(", "),
+                },
+                {
+                  name: "Through",
+                  cell: ({ scope }) => (scope.type === "fleet" ? "the whole fleet" : `${scope.type} ${scope.id}`),
+                  label: true,
+                },
+              ]}
+            />
           );
         }}
       </Loaded>

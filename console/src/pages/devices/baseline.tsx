@@ -6,6 +6,7 @@ import "uplot/dist/uPlot.min.css";
 
 import { ApiError, get, type Schemas } from "../../api/client";
 import { Age, Empty, Loaded } from "../../parts/states";
+import { Table } from "../../parts/table";
 import { Tag, type Tone } from "../../parts/tags";
 import { clockTime } from "../../parts/time";
 
@@ -107,27 +108,16 @@ function MetricPanel({ metric }: { metric: Metric }) {
       {metric.last.length > 0 && (
         <details>
           <summary>The last datapoints as a table</summary>
-          <div className="table-frame">
-            <table>
-              <caption className="hidden">{name}</caption>
-              <thead>
-                <tr>
-                  <th scope="col">Until</th>
-                  <th scope="col" className="number">
-                    Value
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {metric.last.map((point) => (
-                  <tr key={point.at}>
-                    <th scope="row">{clockTime(point.at)}</th>
-                    <td className="number">{NUMBER.format(point.value)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table
+            caption={name}
+            isNarrow
+            items={metric.last}
+            id={(point) => point.at}
+            columns={[
+              { name: "Until", cell: (point) => clockTime(point.at) },
+              { name: "Value", cell: (point) => NUMBER.format(point.value), kind: "number" },
+            ]}
+          />
         </details>
       )}
     </section>

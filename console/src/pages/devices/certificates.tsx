@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 
 import { get, type Schemas } from "../../api/client";
 import { Empty, Loaded } from "../../parts/states";
+import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tags";
 import { Ago, exactTime } from "../../parts/time";
 
@@ -20,37 +21,18 @@ export function Certificates({ id }: { id: string }) {
             <pre>{`palisade token create --device ${id} --ttl 1h`}</pre>
           </Empty>
         ) : (
-          <div className="table-frame">
-            <table className="cards">
-              <caption className="hidden">Certificates of the device</caption>
-              <thead>
-                <tr>
-                  <th scope="col">Serial number</th>
-                  <th scope="col">State</th>
-                  <th scope="col">Issued</th>
-                  <th scope="col">Ends</th>
-                  <th scope="col">Issuer</th>
-                </tr>
-              </thead>
-              <tbody>
-                {items.map((certificate) => (
-                  <tr key={certificate.serial}>
-                    <th scope="row">
-                      <code>{certificate.serial}</code>
-                    </th>
-                    <td>
-                      <State of={certificate} />
-                    </td>
-                    <td data-name="Issued">
-                      <Ago at={certificate.issued_at} />
-                    </td>
-                    <td data-name="Ends">{exactTime(certificate.not_after)}</td>
-                    <td data-name="Issuer">{certificate.issuer}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table
+            caption="Certificates of the device"
+            items={items}
+            id={(certificate) => certificate.serial}
+            columns={[
+              { name: "Serial number", cell: (one) => <code>{one.serial}</code> },
+              { name: "State", cell: (one) => <State of={one} /> },
+              { name: "Issued", cell: (one) => <Ago at={one.issued_at} />, label: true },
+              { name: "Ends", cell: (one) => exactTime(one.not_after), label: true },
+              { name: "Issuer", cell: (one) => one.issuer, label: true },
+            ]}
+          />
         )
       }
     </Loaded>

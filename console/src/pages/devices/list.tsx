@@ -7,6 +7,7 @@ import { useMay } from "../../api/session";
 import { Choice, Field } from "../../parts/fields";
 import { Pager, useParts } from "../../parts/pager";
 import { Age, Empty, Loaded } from "../../parts/states";
+import { type Column, Table } from "../../parts/table";
 import { LIFECYCLES, LifecycleTag, Trust } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { deviceHref, Link, usePlace } from "../../router";
@@ -103,66 +104,50 @@ function DeviceTable({
     pick?.(next);
   };
   return (
-    <div className="table-frame">
-      <table className="cards">
-        <caption className="hidden">Devices</caption>
-        <thead>
-          <tr>
-            {pick && (
-              <th scope="col" className="pick">
-                <span className="hidden">Pick</span>
-                <input
-                  type="checkbox"
-                  aria-label="Pick all that are shown"
-                  checked={devices.every((device) => picked.has(device.id))}
-                  onChange={(event) => toggle(devices, event.target.checked)}
-                />
-              </th>
-            )}
-            <th scope="col">Device</th>
-            <th scope="col">Lifecycle</th>
-            <th scope="col">Trust</th>
-            <th scope="col">Product</th>
-            <th scope="col">Segment</th>
-            <th scope="col">Labels</th>
-            <th scope="col">Last seen</th>
-          </tr>
-        </thead>
-        <tbody>
-          {devices.map((device) => (
-            <tr key={device.id}>
-              {pick && (
-                <td className="pick">
-                  <input
-                    type="checkbox"
-                    aria-label={`Pick ${device.id}`}
-                    checked={picked.has(device.id)}
-                    onChange={(event) => toggle([device], event.target.checked)}
-                  />
-                </td>
-              )}
-              <th scope="row">
-                <Link href={deviceHref(device.id)}>{device.id}</Link>
-              </th>
-              <td>
-                <LifecycleTag of={device.posture.lifecycle} />
-              </td>
-              <td>
-                <Trust score={device.posture.trust} />
-              </td>
-              <td data-name="Product">{device.product}</td>
-              <td data-name="Segment">{device.posture.segment}</td>
-              <td>
-                <Labels of={device.labels} />
-              </td>
-              <td data-name="Seen">{device.last_seen_at ? <Ago at={device.last_seen_at} /> : <span className="quiet">never</span>}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      caption="Devices"
+      items={devices}
+      id={(device) => device.id}
+      columns={[
+        pick !== null && {
+          name: "Pick",
+          kind: "box",
+          head: (
+            <input
+              type="checkbox"
+              aria-label="Pick all that are shown"
+              checked={devices.every((device) => picked.has(device.id))}
+              onChange={(event) => toggle(devices, event.target.checked)}
+            />
+          ),
+          cell: (device) => (
+            <input
+              type="checkbox"
+              aria-label={`Pick ${device.id}`}
+              checked={picked.has(device.id)}
+              onChange={(event) => toggle([device], event.target.checked)}
+            />
+          ),
+        },
+        ...COLUMNS,
+      ]}
+    />
   );
 }
+
+const COLUMNS: readonly Column<Device>[] = [
+  { name: "Device", cell: ({ id }) => <Link href={deviceHref(id)}>{id}</Link> },
+  { name: "Lifecycle", cell: (device) => <LifecycleTag of={device.posture.lifecycle} /> },
+  { name: "Trust", cell: (device) => <Trust score={device.posture.trust} /> },
+  { name: "Product", cell: (device) => device.product, label: true },
+  { name: "Segment", cell: (device) => device.posture.segment, label: true },
+  { name: "Labels", cell: (device) => <Labels of={device.labels} /> },
+  {
+    name: "Last seen",
+    cell: ({ last_seen_at: at }) => (at ? <Ago at={at} /> : <span className="quiet">never</span>),
+    label: "Seen",
+  },
+];
 
 export function Labels({ of }: { of: Device["labels"] }) {
   const labels = Object.entries(of);

@@ -4,6 +4,7 @@ import { get } from "../../api/client";
 import { useMay } from "../../api/session";
 import type { Device } from "../../api/types";
 import { Empty, Loaded } from "../../parts/states";
+import { Table } from "../../parts/table";
 import { count, SeverityTag, Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { caseHref, Link } from "../../router";
@@ -66,55 +67,22 @@ function Sessions({ id }: { id: string }) {
               <p>A session stands here while the device is connected, and as long as it is kept for its return.</p>
             </Empty>
           ) : (
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Sessions of the device</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Client</th>
-                    <th scope="col">State</th>
-                    <th scope="col">Since</th>
-                    <th scope="col">From</th>
-                    <th scope="col">Protocol</th>
-                    <th scope="col" className="number">
-                      In
-                    </th>
-                    <th scope="col" className="number">
-                      Out
-                    </th>
-                    <th scope="col" className="number">
-                      Queued
-                    </th>
-                    <th scope="col" className="number">
-                      Dropped
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((session) => (
-                    <tr key={session.client_id}>
-                      <th scope="row">{session.client_id}</th>
-                      <td>{session.online ? <Tag tone="good">Connected</Tag> : <Tag>Kept</Tag>}</td>
-                      <td data-name="Since">{session.since ? <Ago at={session.since} /> : "–"}</td>
-                      <td data-name="From">{session.source ?? "–"}</td>
-                      <td>{session.protocol ?? "–"}</td>
-                      <td className="number" data-name="In">
-                        {count(session.messages_in)}
-                      </td>
-                      <td className="number" data-name="Out">
-                        {count(session.messages_out)}
-                      </td>
-                      <td className="number" data-name="Queued">
-                        {count(session.queued)}
-                      </td>
-                      <td className="number" data-name="Dropped">
-                        {count(session.dropped)}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              caption="Sessions of the device"
+              items={items}
+              id={(session) => session.client_id}
+              columns={[
+                { name: "Client", cell: (session) => session.client_id },
+                { name: "State", cell: ({ online }) => (online ? <Tag tone="good">Connected</Tag> : <Tag>Kept</Tag>) },
+                { name: "Since", cell: ({ since }) => (since ? <Ago at={since} /> : "–"), label: true },
+                { name: "From", cell: (session) => session.source ?? "–", label: true },
+                { name: "Protocol", cell: (session) => session.protocol ?? "–" },
+                { name: "In", cell: (session) => count(session.messages_in), label: true, kind: "number" },
+                { name: "Out", cell: (session) => count(session.messages_out), label: true, kind: "number" },
+                { name: "Queued", cell: (session) => count(session.queued), label: true, kind: "number" },
+                { name: "Dropped", cell: (session) => count(session.dropped), label: true, kind: "number" },
+              ]}
+            />
           )
         }
       </Loaded>

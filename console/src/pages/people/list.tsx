@@ -1,10 +1,11 @@
 import { useState } from "react";
 
-import { get, send } from "../../api/client";
+import { get, send, type Schemas } from "../../api/client";
 import { Act } from "../../parts/act";
 import { Field } from "../../parts/fields";
-import { Pager, useParts } from "../../parts/pager";
-import { Age, Empty, Loaded } from "../../parts/states";
+import { useParts } from "../../parts/pager";
+import { Age, Empty } from "../../parts/states";
+import { Listing } from "../../parts/table";
 import { Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { accountHref, Link, usePlace } from "../../router";
@@ -21,50 +22,30 @@ export function AccountList() {
         <NewAccount />
         <Age query={parts.query} />
       </div>
-      <Loaded query={parts.query} what="Reading accounts">
-        {({ items }) =>
-          items.length === 0 ? (
-            <Empty title="There is no account yet">
-              <p>You are signed in with an API token. Make an account for each person, so that the ledger says who did what.</p>
-            </Empty>
-          ) : (
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Accounts</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Account</th>
-                    <th scope="col">State</th>
-                    <th scope="col">Roles</th>
-                    <th scope="col">Last sign-in</th>
-                    <th scope="col">Made</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((account) => (
-                    <tr key={account.name}>
-                      <th scope="row">
-                        <Link href={accountHref(account.name)}>{account.name}</Link>
-                      </th>
-                      <td>
-                        <AccountTag of={account} />
-                      </td>
-                      <td>{[...account.roles, ...account.assignments.map((one) => `${one.role} (bound)`)].join(", ") || "none"}</td>
-                      <td data-name="Signed in">{account.last_login_at ? <Ago at={account.last_login_at} /> : "never"}</td>
-                      <td data-name="Made">
-                        <Ago at={account.created_at} />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )
+      <Listing
+        parts={parts}
+        what="Reading accounts"
+        empty={
+          <Empty title="There is no account yet">
+            <p>You are signed in with an API token. Make an account for each person, so that the ledger says who did what.</p>
+          </Empty>
         }
-      </Loaded>
-      <Pager parts={parts} />
+        caption="Accounts"
+        id={(account) => account.name}
+        columns={[
+          { name: "Account", cell: ({ name }) => <Link href={accountHref(name)}>{name}</Link> },
+          { name: "State", cell: (account) => <AccountTag of={account} /> },
+          { name: "Roles", cell: rolesOf },
+          { name: "Last sign-in", cell: (one) => (one.last_login_at ? <Ago at={one.last_login_at} /> : "never"), label: "Signed in" },
+          { name: "Made", cell: (account) => <Ago at={account.created_at} />, label: true },
+        ]}
+      />
     </>
   );
+}
+
+function rolesOf({ roles, assignments }: Schemas["Account"]): string {
+  return [...roles, ...assignments.map((one) => `${one.role} (bound)`)].join(", ") || "none";
 }
 
 export function AccountTag({ of }: { of: { disabled: boolean; must_change_password: boolean } }) {

@@ -2,8 +2,9 @@ import { useState, type FormEvent } from "react";
 
 import { get, type Schemas } from "../../api/client";
 import { Choice, Field } from "../../parts/fields";
-import { Pager, useParts } from "../../parts/pager";
-import { Age, Empty, Loaded } from "../../parts/states";
+import { useParts } from "../../parts/pager";
+import { Age, Empty } from "../../parts/states";
+import { type Column, Listing } from "../../parts/table";
 import { count, Tag, type Tone } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { usePlace } from "../../router";
@@ -35,72 +36,49 @@ export function AccessLog() {
         <p className="quiet">What one subject does again and again within an hour is one entry; an act that was done has one of its own.</p>
         <Age query={parts.query} />
       </div>
-      <Loaded query={parts.query} what="Reading the log of access">
-        {({ items }) =>
-          items.length === 0 ? (
-            <Empty title={Object.keys(filter).length > 0 ? "Nothing matches" : "Nothing is noted yet"}>
-              <p>Requests of accounts and tokens appear here at once, refused ones with their reason. Widen the filter to see more.</p>
-            </Empty>
-          ) : (
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Entries of the log of access, those that began last first</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Who</th>
-                    <th scope="col">Action</th>
-                    <th scope="col">Outcome</th>
-                    <th scope="col" className="number">
-                      Times
-                    </th>
-                    <th scope="col">Last</th>
-                    <th scope="col">From</th>
-                    <th scope="col">On</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((entry) => (
-                    <Row key={entry.id} entry={entry} />
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )
+      <Listing
+        parts={parts}
+        what="Reading the log of access"
+        empty={
+          <Empty title={Object.keys(filter).length > 0 ? "Nothing matches" : "Nothing is noted yet"}>
+            <p>Requests of accounts and tokens appear here at once, refused ones with their reason. Widen the filter to see more.</p>
+          </Empty>
         }
-      </Loaded>
-      <Pager parts={parts} />
+        caption="Entries of the log of access, those that began last first"
+        id={(entry) => entry.id}
+        columns={COLUMNS}
+      />
     </>
   );
 }
 
-function Row({ entry }: { entry: Entry }) {
-  const { word, tone } = OUTCOMES[entry.outcome];
-  return (
-    <tr>
-      <th scope="row">
-        <Who entry={entry} />
-      </th>
-      <td>
-        <code>{entry.action}</code>
-      </td>
-      <td>
-        <Tag tone={tone}>{word}</Tag>
+const COLUMNS: readonly Column<Entry>[] = [
+  { name: "Who", cell: (entry) => <Who entry={entry} /> },
+  { name: "Action", cell: (entry) => <code>{entry.action}</code> },
+  {
+    name: "Outcome",
+    cell: (entry) => (
+      <>
+        <Tag tone={OUTCOMES[entry.outcome].tone}>{OUTCOMES[entry.outcome].word}</Tag>
         {entry.reason && <span className="under">{entry.reason}</span>}
-      </td>
-      <td className="number" data-name="Times">
-        {count(entry.times)}
-      </td>
-      <td className="nowrap" data-name="Last">
-        <Ago at={entry.last_at} />
-      </td>
-      <td data-name="From">{entry.source ?? "–"}</td>
-      <td className="wide-cell" data-name="On">
+      </>
+    ),
+  },
+  { name: "Times", cell: (entry) => count(entry.times), label: true, kind: "number" },
+  { name: "Last", cell: (entry) => <Ago at={entry.last_at} />, label: true, kind: "nowrap" },
+  { name: "From", cell: (entry) => entry.source ?? "–", label: true },
+  {
+    name: "On",
+    cell: (entry) => (
+      <>
         <code>{entry.resource}</code>
         {entry.event && <span className="under">in the ledger</span>}
-      </td>
-    </tr>
-  );
-}
+      </>
+    ),
+    label: true,
+    kind: "wide",
+  },
+];
 
 function Who({ entry }: { entry: Entry }) {
   if (entry.kind === "nobody") return <>nobody known</>;

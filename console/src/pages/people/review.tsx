@@ -5,8 +5,9 @@ import { get, send } from "../../api/client";
 import { useMay, useMe } from "../../api/session";
 import { Act } from "../../parts/act";
 import { Choice } from "../../parts/fields";
-import { Pager, useParts } from "../../parts/pager";
+import { useParts } from "../../parts/pager";
 import { Age, Empty, Loaded } from "../../parts/states";
+import { Listing } from "../../parts/table";
 import { count, many, Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { boundsInWords } from "./assignments";
@@ -210,58 +211,25 @@ function Signed() {
   return (
     <section className="panel" aria-labelledby="review-signed">
       <h2 id="review-signed">Signed reviews</h2>
-      <Loaded query={parts.query} what="Reading signed reviews">
-        {({ items }) =>
-          items.length === 0 ? (
-            <Empty title="Nobody has signed one yet">
-              <p>Look at each account above, take away what is not used, then sign. Auditors ask for it each quarter.</p>
-            </Empty>
-          ) : (
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Signed reviews</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Reviewer</th>
-                    <th scope="col">When</th>
-                    <th scope="col" className="number">
-                      Accounts
-                    </th>
-                    <th scope="col" className="number">
-                      Suggestions
-                    </th>
-                    <th scope="col">Note</th>
-                    <th scope="col">Digest</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((one) => (
-                    <tr key={one.id}>
-                      <th scope="row">{one.reviewer}</th>
-                      <td>
-                        <Ago at={one.reviewed_at} />
-                      </td>
-                      <td className="number" data-name="Accounts">
-                        {count(one.accounts)}
-                      </td>
-                      <td className="number" data-name="Suggestions">
-                        {count(one.suggestions)}
-                      </td>
-                      <td className="wide-cell" data-name="Note">
-                        {one.note || "–"}
-                      </td>
-                      <td data-name="Digest">
-                        <code title={one.digest}>{one.digest.slice(0, 10)}…</code>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )
+      <Listing
+        parts={parts}
+        what="Reading signed reviews"
+        empty={
+          <Empty title="Nobody has signed one yet">
+            <p>Look at each account above, take away what is not used, then sign. Auditors ask for it each quarter.</p>
+          </Empty>
         }
-      </Loaded>
-      <Pager parts={parts} />
+        caption="Signed reviews"
+        id={(one) => one.id}
+        columns={[
+          { name: "Reviewer", cell: (one) => one.reviewer },
+          { name: "When", cell: (one) => <Ago at={one.reviewed_at} /> },
+          { name: "Accounts", cell: (one) => count(one.accounts), label: true, kind: "number" },
+          { name: "Suggestions", cell: (one) => count(one.suggestions), label: true, kind: "number" },
+          { name: "Note", cell: (one) => one.note || "–", label: true, kind: "wide" },
+          { name: "Digest", cell: ({ digest }) => <code title={digest}>{digest.slice(0, 10)}…</code>, label: true },
+        ]}
+      />
     </section>
   );
 }

@@ -6,6 +6,7 @@ import { Act } from "../../parts/act";
 import { CedarField, CedarText, type CedarProblem } from "../../parts/cedar";
 import { Field } from "../../parts/fields";
 import { Empty, Loaded, Waiting } from "../../parts/states";
+import { Table } from "../../parts/table";
 import { many, Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { accountHref, Link, usePlace } from "../../router";
@@ -85,39 +86,17 @@ function RoleTable({ roles }: { roles: readonly Role[] }) {
           Write a role
         </Link>
       </div>
-      <div className="table-frame">
-        <table className="cards">
-          <caption className="hidden">Roles</caption>
-          <thead>
-            <tr>
-              <th scope="col">Role</th>
-              <th scope="col">Kind</th>
-              <th scope="col" className="number">
-                Permits
-              </th>
-              <th scope="col">For</th>
-            </tr>
-          </thead>
-          <tbody>
-            {roles.map((role) => (
-              <tr key={role.name}>
-                <th scope="row">
-                  <Link href={roleHref(role.name)}>{role.name}</Link>
-                </th>
-                <td>
-                  <Tag tone={role.shipped ? "plain" : "info"}>{kindOf(role)}</Tag>
-                </td>
-                <td className="number" data-name="Permits">
-                  {many(role.actions.length, "action")}
-                </td>
-                <td data-name="For" className="wide-cell">
-                  {role.description || "nobody said"}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        caption="Roles"
+        items={roles}
+        id={(role) => role.name}
+        columns={[
+          { name: "Role", cell: ({ name }) => <Link href={roleHref(name)}>{name}</Link> },
+          { name: "Kind", cell: (role) => <Tag tone={role.shipped ? "plain" : "info"}>{kindOf(role)}</Tag> },
+          { name: "Permits", cell: (role) => many(role.actions.length, "action"), label: true, kind: "number" },
+          { name: "For", cell: (role) => role.description || "nobody said", label: true, kind: "wide" },
+        ]}
+      />
       {roles.every((role) => role.shipped) && (
         <p className="quiet">
           All of these ship. A role of your own is the smallest set of rights for a task: show one that is near it, copy it, and take

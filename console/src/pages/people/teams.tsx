@@ -3,8 +3,9 @@ import { useState } from "react";
 import { get, send, type Schemas } from "../../api/client";
 import { Act } from "../../parts/act";
 import { Field } from "../../parts/fields";
-import { Pager, useParts } from "../../parts/pager";
-import { Age, Empty, Loaded } from "../../parts/states";
+import { useParts } from "../../parts/pager";
+import { Listing } from "../../parts/table";
+import { Age, Empty } from "../../parts/states";
 import { accountHref, Link } from "../../router";
 import { AssignmentEditor, assignmentOf, AssignmentList, draftOf, emptyDraft, type Draft } from "./assignments";
 
@@ -23,51 +24,37 @@ export function Teams() {
         <Edit team={null} />
         <Age query={parts.query} />
       </div>
-      <Loaded query={parts.query} what="Reading teams">
-        {({ items }) =>
-          items.length === 0 ? (
-            <Empty title="There is no team yet">
-              <p>A team gives each of its members the same roles: those of a site, a shift, a supplier. Who leaves it loses them at once.</p>
-            </Empty>
-          ) : (
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Teams</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Team</th>
-                    <th scope="col">Members</th>
-                    <th scope="col">Each of them is</th>
-                    <th scope="col">
-                      <span className="hidden">Acts</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((team) => (
-                    <tr key={team.name}>
-                      <th scope="row">{team.name}</th>
-                      <td data-name="Members" className="wide-cell">
-                        {team.members.length === 0 ? "nobody" : <Members of={team.members} />}
-                      </td>
-                      <td>
-                        <AssignmentList of={team.assignments} />
-                      </td>
-                      <td className="row-act">
-                        <div className="head-acts">
-                          <Edit team={team} />
-                          <Remove team={team} />
-                        </div>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )
+      <Listing
+        parts={parts}
+        what="Reading teams"
+        empty={
+          <Empty title="There is no team yet">
+            <p>A team gives each of its members the same roles: those of a site, a shift, a supplier. Who leaves it loses them at once.</p>
+          </Empty>
         }
-      </Loaded>
-      <Pager parts={parts} />
+        caption="Teams"
+        id={(team) => team.name}
+        columns={[
+          { name: "Team", cell: (team) => team.name },
+          {
+            name: "Members",
+            cell: ({ members }) => (members.length === 0 ? "nobody" : <Members of={members} />),
+            label: true,
+            kind: "wide",
+          },
+          { name: "Each of them is", cell: (team) => <AssignmentList of={team.assignments} /> },
+          {
+            name: "Acts",
+            kind: "act",
+            cell: (team) => (
+              <div className="head-acts">
+                <Edit team={team} />
+                <Remove team={team} />
+              </div>
+            ),
+          },
+        ]}
+      />
     </>
   );
 }

@@ -1,8 +1,9 @@
 import { get, send, type Schemas } from "../../api/client";
 import { useMay } from "../../api/session";
 import { Act } from "../../parts/act";
-import { Pager, useParts } from "../../parts/pager";
-import { Empty, Loaded } from "../../parts/states";
+import { useParts } from "../../parts/pager";
+import { Listing } from "../../parts/table";
+import { Empty } from "../../parts/states";
 
 type Grant = Schemas["Grant"];
 
@@ -21,71 +22,43 @@ export function GrantTable() {
     get("/api/v1/grants", { query: { limit: 100, ...(after ? { after } : {}) }, signal }),
   );
   return (
-    <Loaded query={parts.query} what="Reading grants">
-      {({ items }) =>
-        items.length === 0 ? (
-          <Empty title="There is no grant">
-            <p>Nobody may say or hear anything. Say which topics are whose:</p>
-            <pre>palisade grant add --product thermostat --allow publish 'devices/{"{device}"}/telemetry/#'</pre>
-          </Empty>
-        ) : (
-          <>
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Grants</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Pattern</th>
-                    <th scope="col">Whose</th>
-                    <th scope="col">May</th>
-                    {mayDo("policy:write") && (
-                      <th scope="col">
-                        <span className="hidden">Acts</span>
-                      </th>
-                    )}
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((grant) => (
-                    <tr key={grant.id}>
-                      <th scope="row">
-                        <code>{grant.pattern}</code>
-                      </th>
-                      <td>{scopeName(grant.scope)}</td>
-                      <td data-name="May">{may(grant)}</td>
-                      {mayDo("policy:write") && (
-                        <td className="row-act">
-                          <Act
-                            name="Remove"
-                            isDangerous
-                            title={`Remove the grant of ${grant.pattern}?`}
-                            reason="none"
-                            act={(_, key) => send("delete", "/api/v1/grants/{id}", { at: { id: grant.id }, key })}
-                            done={() => ({
-                              text: `The grant of ${grant.pattern} is gone.`,
-                              undo: () =>
-                                send("post", "/api/v1/grants", {
-                                  body: { scope: grant.scope, pattern: grant.pattern, actions: grant.actions },
-                                }).then(() => "It is granted again."),
-                            })}
-                            stale={["grants-list", "grants"]}
-                          >
-                            <p>
-                              What it allowed to {scopeName(grant.scope)} ends at once, in open sessions too, where no other
-                              grant allows it.
-                            </p>
-                          </Act>
-                        </td>
-                      )}
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-            <Pager parts={parts} />
-          </>
-        )
+    <Listing
+      parts={parts}
+      what="Reading grants"
+      empty={
+        <Empty title="There is no grant">
+          <p>Nobody may say or hear anything. Say which topics are whose:</p>
+          <pre>palisade grant add --product thermostat --allow publish 'devices/{"{device}"}/telemetry/#'</pre>
+        </Empty>
       }
-    </Loaded>
+      caption="Grants"
+      id={(grant) => grant.id}
+      columns={[
+        { name: "Pattern", cell: (grant) => <code>{grant.pattern}</code> },
+        { name: "Whose", cell: (grant) => scopeName(grant.scope) },
+        { name: "May", cell: may, label: true },
+        mayDo("policy:write") && { name: "Acts", cell: (grant) => <Remove grant={grant} />, kind: "act" },
+      ]}
+    />
+  );
+}
+
+function Remove({ grant }: { grant: Grant }) {
+  const { id, pattern, scope, actions } = grant;
+  return (
+    <Act
+      name="Remove"
+      isDangerous
+      title={`Remove the grant of ${pattern}?`}
+      reason="none"
+      act={(_, key) => send("delete", "/api/v1/grants/{id}", { at: { id }, key })}
+      done={() => ({
+        text: `The grant of ${pattern} is gone.`,
+        undo: () => send("post", "/api/v1/grants", { body: { scope, pattern, actions } }).then(() => "It is granted again."),
+      })}
+      stale={["grants-list", "grants"]}
+    >
+      <p>What it allowed to {scopeName(scope)} ends at once, in open sessions too, where no other grant allows it.</p>
+    </Act>
   );
 }

@@ -4,6 +4,7 @@ import { ApiError, get, send } from "../../api/client";
 import { useMay } from "../../api/session";
 import { Act } from "../../parts/act";
 import { Age, Empty, Loaded } from "../../parts/states";
+import { Table } from "../../parts/table";
 import { count, Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 
@@ -44,37 +45,27 @@ export function Shadow() {
               Tried since <Ago at={report.since} />.
             </p>
             {report.differences.length > 0 && (
-              <div className="table-frame">
-                <table className="cards">
-                  <caption className="hidden">Differences</caption>
-                  <thead>
-                    <tr>
-                      <th scope="col">Who</th>
-                      <th scope="col">What</th>
-                      <th scope="col">Would be</th>
-                      <th scope="col" className="number">
-                        Times
-                      </th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {report.differences.map((each, index) => (
-                      <tr key={index}>
-                        <th scope="row">{each.who}</th>
-                        <td>
-                          {String(each.action)} <code>{each.topic}</code>
-                        </td>
-                        <td>
-                          <Tag tone={each.would_allow ? "good" : "bad"}>{each.would_allow ? "Allowed" : "Denied"}</Tag>
-                        </td>
-                        <td className="number" data-name="Times">
-                          {count(each.count)}
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                caption="Differences"
+                items={report.differences}
+                id={(each) => [each.who, each.action, each.topic, each.would_allow].join(" ")}
+                columns={[
+                  { name: "Who", cell: (each) => each.who },
+                  {
+                    name: "What",
+                    cell: (each) => (
+                      <>
+                        {String(each.action)} <code>{each.topic}</code>
+                      </>
+                    ),
+                  },
+                  {
+                    name: "Would be",
+                    cell: ({ would_allow: may }) => <Tag tone={may ? "good" : "bad"}>{may ? "Allowed" : "Denied"}</Tag>,
+                  },
+                  { name: "Times", cell: (each) => count(each.count), label: true, kind: "number" },
+                ]}
+              />
             )}
             {may("policy:write") && (
               <div className="pager">

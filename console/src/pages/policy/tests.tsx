@@ -4,6 +4,7 @@ import { Button } from "react-aria-components";
 import { send, type Schemas } from "../../api/client";
 import { Field } from "../../parts/fields";
 import { Empty, Trouble } from "../../parts/states";
+import { Table } from "../../parts/table";
 import { many, Tag } from "../../parts/tags";
 
 /** Requests and what is to be decided about them, run against the text above. */
@@ -66,38 +67,32 @@ function Outcomes({ of }: { of: Schemas["TestReport"] }) {
       <p role="status" className={of.passed ? "verified" : "trouble"}>
         {of.passed ? `${many(of.tests.length, "test")} passed.` : `${failed} of ${many(of.tests.length, "test")} failed.`}
       </p>
-      <div className="table-frame">
-        <table className="cards">
-          <caption className="hidden">What came of the tests</caption>
-          <thead>
-            <tr>
-              <th scope="col">Test</th>
-              <th scope="col">Result</th>
-              <th scope="col">Expected</th>
-              <th scope="col">Decided</th>
-              <th scope="col">By</th>
-            </tr>
-          </thead>
-          <tbody>
-            {of.tests.map((test) => (
-              <tr key={test.name}>
-                <th scope="row">{test.name}</th>
-                <td>
-                  <Tag tone={test.passed ? "good" : "bad"}>{test.passed ? "Passed" : "Failed"}</Tag>
-                </td>
-                <td data-name="Expected">{test.expected}</td>
-                <td data-name="Decided">
-                  {test.found}
-                  {test.reason && <span className="under">{test.reason}</span>}
-                </td>
-                <td className="wide-cell" data-name="By">
-                  {test.policies.length === 0 ? "no policy" : test.policies.map((id) => <code key={id}>{id} </code>)}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        caption="What came of the tests"
+        items={of.tests}
+        id={(test) => test.name}
+        columns={[
+          { name: "Test", cell: (test) => test.name },
+          { name: "Result", cell: ({ passed }) => <Tag tone={passed ? "good" : "bad"}>{passed ? "Passed" : "Failed"}</Tag> },
+          { name: "Expected", cell: (test) => test.expected, label: true },
+          {
+            name: "Decided",
+            cell: (test) => (
+              <>
+                {test.found}
+                {test.reason && <span className="under">{test.reason}</span>}
+              </>
+            ),
+            label: true,
+          },
+          {
+            name: "By",
+            cell: ({ policies }) => (policies.length === 0 ? "no policy" : policies.map((id) => <code key={id}>{id} </code>)),
+            label: true,
+            kind: "wide",
+          },
+        ]}
+      />
     </>
   );
 }

@@ -1,8 +1,9 @@
 import { get, send } from "../../api/client";
 import { useMay } from "../../api/session";
 import { Act } from "../../parts/act";
-import { Pager, useParts } from "../../parts/pager";
-import { Empty, Loaded } from "../../parts/states";
+import { useParts } from "../../parts/pager";
+import { Empty } from "../../parts/states";
+import { Listing } from "../../parts/table";
 import { Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 
@@ -12,65 +13,41 @@ export function Versions({ current }: { current: number | null }) {
     get("/api/v1/policy/versions", { query: { limit: 50, ...(after ? { after: Number(after) } : {}) }, signal }),
   );
   return (
-    <Loaded query={parts.query} what="Reading versions">
-      {({ items }) =>
-        items.length === 0 ? (
-          <Empty title="There is no version yet" />
-        ) : (
-          <>
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Versions of the policies</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Version</th>
-                    <th scope="col">Applied</th>
-                    <th scope="col">By</th>
-                    <th scope="col">Why</th>
-                    <th scope="col">
-                      <span className="hidden">Acts</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((version) => (
-                    <tr key={version.version}>
-                      <th scope="row">Version {version.version}</th>
-                      <td>
-                        <Ago at={version.applied_at} />
-                      </td>
-                      <td data-name="By">{version.author}</td>
-                      <td data-name="Why">{version.reason}</td>
-                      <td className="row-act">
-                        {version.version === current ? (
-                          <Tag tone="good">In force</Tag>
-                        ) : (
-                          may("policy:write") &&
-                          current !== null && (
-                            <Act
-                              name="Roll back to it"
-                              title={`Roll back to version ${version.version}?`}
-                              reason="required"
-                              act={(reason, key) =>
-                                send("post", "/api/v1/policy/rollback", { body: { version: version.version, reason }, key })
-                              }
-                              done={(made) => ({ text: `The text of version ${version.version} is in force, as version ${made.version}.` })}
-                              stale={["policy", "policy-versions", "status"]}
-                            >
-                              <p>Its text becomes a new version and decides at once. Nothing is lost: this one can be rolled back to.</p>
-                            </Act>
-                          )
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-            <Pager parts={parts} />
-          </>
-        )
-      }
-    </Loaded>
+    <Listing
+      parts={parts}
+      what="Reading versions"
+      empty={<Empty title="There is no version yet" />}
+      caption="Versions of the policies"
+      id={(version) => version.version}
+      columns={[
+        { name: "Version", cell: (version) => `Version ${version.version}` },
+        { name: "Applied", cell: (version) => <Ago at={version.applied_at} /> },
+        { name: "By", cell: (version) => version.author, label: true },
+        { name: "Why", cell: (version) => version.reason, label: true },
+        {
+          name: "Acts",
+          kind: "act",
+          cell: ({ version }) => {
+            if (version === current) return <Tag tone="good">In force</Tag>;
+            return may("policy:write") && current !== null && <RollBack to={version} />;
+          },
+        },
+      ]}
+    />
+  );
+}
+
+function RollBack({ to }: { to: number }) {
+  return (
+    <Act
+      name="Roll back to it"
+      title={`Roll back to version ${to}?`}
+      reason="required"
+      act={(reason, key) => send("post", "/api/v1/policy/rollback", { body: { version: to, reason }, key })}
+      done={(made) => ({ text: `The text of version ${to} is in force, as version ${made.version}.` })}
+      stale={["policy", "policy-versions", "status"]}
+    >
+      <p>Its text becomes a new version and decides at once. Nothing is lost: this one can be rolled back to.</p>
+    </Act>
   );
 }

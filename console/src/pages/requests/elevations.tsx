@@ -5,8 +5,9 @@ import { get, send, type Schemas } from "../../api/client";
 import { useMe } from "../../api/session";
 import { Act } from "../../parts/act";
 import { Choice, Field } from "../../parts/fields";
-import { Pager, useParts } from "../../parts/pager";
-import { Age, Empty, Loaded } from "../../parts/states";
+import { useParts } from "../../parts/pager";
+import { Age, Empty } from "../../parts/states";
+import { Listing } from "../../parts/table";
 import { Tag, type Tone } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 
@@ -35,66 +36,41 @@ export function Elevations() {
         <Ask />
         <Age query={parts.query} />
       </div>
-      <Loaded query={parts.query} what="Reading requests">
-        {({ items }) =>
-          items.length === 0 ? (
-            <Empty title="Nobody asks for a role">
-              <p>
-                For more than your roles give, for a while: ask for a role with a reason. Somebody else who may do all that it may
-                decides, and it ends by itself.
-              </p>
-            </Empty>
-          ) : (
-            <div className="table-frame">
-              <table className="cards">
-                <caption className="hidden">Roles that were asked for</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Who</th>
-                    <th scope="col">Role</th>
-                    <th scope="col">State</th>
-                    <th scope="col">Why</th>
-                    <th scope="col">Asked</th>
-                    <th scope="col">Ends</th>
-                    <th scope="col">Decided by</th>
-                    <th scope="col">
-                      <span className="hidden">Acts</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {items.map((one) => {
-                    const { word, tone } = stateOf(one);
-                    return (
-                      <tr key={one.id}>
-                        <th scope="row">{one.account}</th>
-                        <td>
-                          {one.role} <span className="quiet">for {one.minutes} min</span>
-                        </td>
-                        <td>
-                          <Tag tone={tone}>{word}</Tag>
-                        </td>
-                        <td data-name="Why" className="wide-cell">
-                          {one.reason}
-                        </td>
-                        <td data-name="Asked">
-                          <Ago at={one.asked_at} />
-                        </td>
-                        <td data-name="Ends">{one.ends_at ? <Ago at={one.ends_at} /> : "–"}</td>
-                        <td data-name="By">{one.decided_by ?? "–"}</td>
-                        <td className="row-act">
-                          {one.state === "waiting" && !(me.kind === "account" && me.name === one.account) && <Decisions of={one} />}
-                        </td>
-                      </tr>
-                    );
-                  })}
-                </tbody>
-              </table>
-            </div>
-          )
+      <Listing
+        parts={parts}
+        what="Reading requests"
+        empty={
+          <Empty title="Nobody asks for a role">
+            <p>
+              For more than your roles give, for a while: ask for a role with a reason. Somebody else who may do all that it may
+              decides, and it ends by itself.
+            </p>
+          </Empty>
         }
-      </Loaded>
-      <Pager parts={parts} />
+        caption="Roles that were asked for"
+        id={(one) => one.id}
+        columns={[
+          { name: "Who", cell: (one) => one.account },
+          {
+            name: "Role",
+            cell: (one) => (
+              <>
+                {one.role} <span className="quiet">for {one.minutes} min</span>
+              </>
+            ),
+          },
+          { name: "State", cell: (one) => <Tag tone={stateOf(one).tone}>{stateOf(one).word}</Tag> },
+          { name: "Why", cell: (one) => one.reason, label: true, kind: "wide" },
+          { name: "Asked", cell: (one) => <Ago at={one.asked_at} />, label: true },
+          { name: "Ends", cell: (one) => (one.ends_at ? <Ago at={one.ends_at} /> : "–"), label: true },
+          { name: "Decided by", cell: (one) => one.decided_by ?? "–", label: "By" },
+          {
+            name: "Acts",
+            kind: "act",
+            cell: (one) => one.state === "waiting" && !(me.kind === "account" && me.name === one.account) && <Decisions of={one} />,
+          },
+        ]}
+      />
     </>
   );
 }

@@ -1,6 +1,8 @@
-// The server's own affairs: who I am, the switch that stops automatic response, tokens, the authority.
+// The server's own affairs: who I am, the switch that stops automatic response, health, keys, the authority, tokens.
 import { useMay } from "../../api/session";
 import { Authority } from "./authority";
+import { Health } from "./health";
+import { Keys } from "./keys";
 import { Myself } from "./myself";
 import { Switch } from "./switch";
 import { Tokens } from "./tokens";
@@ -17,6 +19,8 @@ export default function Settings() {
         <Myself />
         {may("respond:read") && <Switch />}
         {may("ca:read") && <Authority />}
+        {may("server:read") && <Health />}
+        {may("server:read") && <Keys />}
         {may("admin") && <Tokens />}
       </div>
     </>

@@ -8,7 +8,7 @@ import { Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import "./settings.css";
 
-const STALE = ["response"];
+const STALE = ["response", "doctor"];
 const set = (stopped: boolean, reason: string, key?: string) =>
   send("put", "/api/v1/response/kill-switch", { body: { stopped, reason }, ...(key ? { key } : {}) });
 

@@ -377,6 +377,10 @@ async fn open(
         baselines: baselines.expect("opens"),
         respond,
         gateway: gateway.clone(),
+        premises: palisade_api::doctor::Premises {
+            data: directory.to_owned(),
+            sealed_by: palisade_api::doctor::KeyPlace::File,
+        },
         metrics: None,
         version: "test",
     })

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Scope {
     /// Read the server's status.
     StatusRead,
+    /// Look at the server as a doctor does: its checks, and the keys that it stands on.
+    ServerRead,
     /// Read devices, products, segments and sessions.
     DevicesRead,
     /// Register, change and contain devices.
@@ -61,8 +63,9 @@ pub const EVERYTHING: &str = "*";
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::StatusRead,
+        Self::ServerRead,
         Self::DevicesRead,
         Self::DevicesWrite,
         Self::TokensRead,
@@ -92,6 +95,7 @@ impl Scope {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::StatusRead => "status:read",
+            Self::ServerRead => "server:read",
             Self::DevicesRead => "devices:read",
             Self::DevicesWrite => "devices:write",
             Self::TokensRead => "tokens:read",

@@ -163,6 +163,10 @@ impl House {
             baselines: baselines.expect("opens"),
             respond,
             gateway,
+            premises: palisade_api::doctor::Premises {
+                data: directory.path().to_owned(),
+                sealed_by: palisade_api::doctor::KeyPlace::File,
+            },
             metrics: Some(Arc::new(|| "process_up 1\n".to_owned())),
             version: "0.0.0-test",
         });

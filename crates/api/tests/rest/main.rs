@@ -11,6 +11,7 @@ mod baselines;
 mod bounds;
 mod ca;
 mod devices;
+mod doctor;
 mod document;
 mod events;
 mod findings;

@@ -17,6 +17,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use palisade_api::{
+    doctor::{KeyPlace, Premises},
     people::{self, Authenticator, PeopleParts, PeopleState},
     serve::ConnectInfo,
     setup,
@@ -180,6 +181,7 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
         baselines: baselines.clone(),
         respond: respond.clone(),
         gateway: gateway.clone(),
+        premises: premises(&directory),
         max_event_streams: 256,
         version: "0.0.0-test",
     });
@@ -205,6 +207,13 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
     };
     house.admin = house.token("admin", &["*"]).await;
     house
+}
+
+fn premises(directory: &tempfile::TempDir) -> Premises {
+    Premises {
+        data: directory.path().to_owned(),
+        sealed_by: KeyPlace::File,
+    }
 }
 
 fn keys(directory: &tempfile::TempDir) -> Arc<Keystore> {
@@ -278,6 +287,7 @@ impl House {
             baselines: self.baselines.clone(),
             respond: self.respond.clone(),
             gateway: self.gateway.clone(),
+            premises: premises(&self.directory),
             max_event_streams: 256,
             version: "0.0.0-test",
         };

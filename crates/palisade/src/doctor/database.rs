@@ -1,9 +1,10 @@
 //! The database, and what can be read in it: the ledger's clock and the CA.
 
+use palisade_api::doctor::{self, Finding};
 use palisade_core::{Clock, Event, SystemClock};
 use palisade_store::{Store, StoreError};
 
-use super::{Finding, authority};
+use super::authority;
 use crate::data::DataDir;
 
 /// Looks at the database; of one that a server has open only what does not disturb it.
@@ -76,25 +77,11 @@ async fn contents(store: &Store) -> Vec<Finding> {
     findings
 }
 
-/// A clock that stands before the last entry of the ledger would let ended certificates live.
 async fn clock(store: &Store) -> Finding {
-    const CHECK: &str = "clock";
-    let mend = "set the clock, and keep it right with NTP";
-    let now = SystemClock.now();
     let entry = match store.journal().ledger_head().await {
         Ok(entry) => entry,
         Err(error) => return damaged(&error),
     };
     let newest = entry.and_then(|entry| serde_json::from_str::<Event>(&entry.body).ok());
-    match newest {
-        Some(event) if event.time > now => Finding::fail(
-            CHECK,
-            format!(
-                "it says {now}, but the ledger already has an entry of {}",
-                event.time
-            ),
-            mend,
-        ),
-        _ => Finding::ok(CHECK, format!("{now} is plausible")),
-    }
+    doctor::clock(newest.map(|event| event.time), SystemClock.now())
 }

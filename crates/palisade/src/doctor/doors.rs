@@ -7,10 +7,9 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Finding,
-    whose::{Shown, Whose},
-};
+use palisade_api::doctor::Finding;
+
+use super::whose::{Shown, Whose};
 use crate::{config::Config, data::DataDir};
 
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -2,15 +2,10 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use palisade_api::doctor::{Finding, room};
 use palisade_keys::Keystore;
 
-use super::Finding;
 use crate::{config::KeysSection, data::DataDir, failure::Failure, keys};
-
-const MIB: u64 = 1024 * 1024;
-/// Room on the disk below which the server will soon stop, and below which it is time to look.
-const FAIL_BELOW: u64 = 64 * MIB;
-const WARN_BELOW: u64 = 1024 * MIB;
 
 /// Looks at the directory.
 pub(super) fn examine(data: &DataDir) -> Vec<Finding> {
@@ -51,7 +46,7 @@ pub(super) fn examine(data: &DataDir) -> Vec<Finding> {
             ));
         }
     }
-    findings.extend(room(data));
+    findings.extend(room(data.path()));
     findings
 }
 
@@ -76,18 +71,6 @@ fn permissions(data: &DataDir, found: &std::fs::Metadata) -> Finding {
         );
     }
     Finding::ok("data directory", format!("{shown} is for its owner alone"))
-}
-
-fn room(data: &DataDir) -> Option<Finding> {
-    let found = rustix::fs::statvfs(data.path()).ok()?;
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
-    let detail = format!("{} MiB are free", free / MIB);
-    let mend = "make room, or move the data directory to a larger disk";
-    Some(match free {
-        0..FAIL_BELOW => Finding::fail("disk", detail, mend),
-        FAIL_BELOW..WARN_BELOW => Finding::warn("disk", detail, mend),
-        _ => Finding::ok("disk", detail),
-    })
 }
 
 /// Opens the keystore with the key that is configured.

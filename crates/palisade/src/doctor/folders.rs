@@ -2,9 +2,9 @@
 
 use std::{path::Path, sync::Weak};
 
+use palisade_api::doctor::Finding;
 use palisade_detect::rules::{RuleSet, read_folder, shipped};
 
-use super::Finding;
 use crate::{config::Config, data::DataDir};
 
 const RULES: &str = "rules";

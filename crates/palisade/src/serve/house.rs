@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use palisade_api::{Api, ApiParts, setup};
+use palisade_api::{Api, ApiParts, doctor::Premises, setup};
 use palisade_bus::{LocalBus, SharedBus};
 use palisade_core::{
     Clock, SystemClock,
@@ -251,6 +251,10 @@ impl House {
             baselines: baselines.clone(),
             respond: respond.clone(),
             gateway: gateway.clone(),
+            premises: Premises {
+                data: data.path().to_owned(),
+                sealed_by: crate::keys::place(&config.keys),
+            },
             metrics: Some(metrics.render()),
             version: env!("CARGO_PKG_VERSION"),
         })

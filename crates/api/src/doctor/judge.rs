@@ -1,0 +1,283 @@
+//! How each thing is judged. Nothing here looks at anything but what it is given, disks apart.
+
+use std::{net::SocketAddr, path::Path};
+
+use palisade_core::Timestamp;
+use palisade_detect::{DetectStats, rules::RulesStatus};
+use palisade_export::{ExportState, ExportStatus};
+use palisade_identity::CaCertificate;
+use palisade_respond::Switch;
+
+use super::Finding;
+
+const MIB: u64 = 1024 * 1024;
+/// Room on the disk below which the server will soon stop, and below which it is time to look.
+const FAIL_BELOW: u64 = 64 * MIB;
+const WARN_BELOW: u64 = 1024 * MIB;
+/// A certificate of the authority that ends within so many hours wants attention.
+const SOON_HOURS: i64 = 30 * 24;
+/// A CRL is made anew long before: one that ends within so many hours was not.
+const CRL_SOON_HOURS: i64 = 1;
+/// Events that nobody has looked at yet, beyond what a busy second leaves.
+const BACKLOG: u64 = 10_000;
+
+/// The certificates of the authority; `held_by_doors` are judged by [`door_certificate`].
+#[must_use]
+pub fn authority(certificates: &[CaCertificate], now: Timestamp) -> Vec<Finding> {
+    let each = certificates.iter().map(|one| certificate(one, now));
+    each.collect()
+}
+
+fn certificate(certificate: &CaCertificate, now: Timestamp) -> Finding {
+    const CHECK: &str = "certification authority";
+    let CaCertificate {
+        name,
+        not_before,
+        not_after,
+    } = certificate;
+    let left = not_after.duration_since(now).as_hours();
+    if now < *not_before {
+        return Finding::fail(
+            CHECK,
+            format!("the {name} is valid from {not_before}; the clock says {now}"),
+            "set the clock",
+        );
+    }
+    let mend = match name.as_str() {
+        "root" => "devices and clients need a new root: plan the change before it ends",
+        _ => {
+            "start the server, or run `palisade ca renew-issuer`; import the root key first if it is offline"
+        }
+    };
+    match left {
+        ..=0 => Finding::fail(CHECK, format!("the {name} ended on {not_after}"), mend),
+        1..SOON_HOURS => Finding::warn(CHECK, format!("the {name} ends on {not_after}"), mend),
+        _ => Finding::ok(CHECK, format!("the {name} is valid until {not_after}")),
+    }
+}
+
+/// What the doors show: renewed two thirds into its life, so that a third of it is left at least.
+#[must_use]
+pub fn door_certificate(shown: &CaCertificate, now: Timestamp) -> Finding {
+    const CHECK: &str = "certificate of the doors";
+    let CaCertificate {
+        not_before,
+        not_after,
+        ..
+    } = shown;
+    let mend = "look at the server's log for why it was not renewed; a restart renews it";
+    let whole = not_after.duration_since(*not_before).as_secs();
+    let left = not_after.duration_since(now).as_secs();
+    match left {
+        ..=0 => Finding::fail(CHECK, format!("it ended on {not_after}"), mend),
+        left if left < whole / 4 => Finding::warn(
+            CHECK,
+            format!("it ends on {not_after} and was not renewed yet"),
+            mend,
+        ),
+        _ => Finding::ok(CHECK, format!("it is valid until {not_after}")),
+    }
+}
+
+/// How long the newest CRL is valid.
+#[must_use]
+pub fn crl(valid_until: Option<Timestamp>, now: Timestamp) -> Finding {
+    const CHECK: &str = "revocation list";
+    let mend = "run `palisade ca refresh-crl`; if it fails, its answer and the log say why";
+    let Some(until) = valid_until else {
+        return Finding::fail(CHECK, "none was made yet", mend);
+    };
+    match until.duration_since(now).as_hours() {
+        _ if until <= now => Finding::fail(
+            CHECK,
+            format!("it ended on {until}: whoever checks it refuses every certificate"),
+            mend,
+        ),
+        ..CRL_SOON_HOURS => Finding::warn(
+            CHECK,
+            format!("it ends on {until} and was not made anew"),
+            mend,
+        ),
+        _ => Finding::ok(CHECK, format!("it is valid until {until}")),
+    }
+}
+
+/// The clock, by the newest entry of the ledger: one that stands before it would let ended certificates live.
+#[must_use]
+pub fn clock(newest: Option<Timestamp>, now: Timestamp) -> Finding {
+    const CHECK: &str = "clock";
+    match newest {
+        Some(newest) if newest > now => Finding::fail(
+            CHECK,
+            format!("it says {now}, but the ledger already has an entry of {newest}"),
+            "set the clock, and keep it right with NTP",
+        ),
+        _ => Finding::ok(CHECK, format!("{now} is plausible")),
+    }
+}
+
+/// The room on the disk of a directory; nothing where it does not say.
+#[must_use]
+pub fn room(directory: &Path) -> Option<Finding> {
+    let found = rustix::fs::statvfs(directory).ok()?;
+    Some(disk(found.f_bavail.saturating_mul(found.f_frsize)))
+}
+
+fn disk(free: u64) -> Finding {
+    let detail = format!("{} MiB are free", free / MIB);
+    let mend = "make room, or move the data directory to a larger disk";
+    match free {
+        0..FAIL_BELOW => Finding::fail("disk", detail, mend),
+        FAIL_BELOW..WARN_BELOW => Finding::warn("disk", detail, mend),
+        _ => Finding::ok("disk", detail),
+    }
+}
+
+/// The ledger: how many entries the server wrote, and up to which one the database has them.
+#[must_use]
+pub fn ledger(written: u64, kept: u64) -> Finding {
+    const CHECK: &str = "ledger";
+    match kept < written {
+        true => Finding::fail(
+            CHECK,
+            format!(
+                "{written} entries were written, and the database ends with number {kept}: somebody removed some"
+            ),
+            "keep the database as it is for who looks into it, and run `palisade ledger verify`",
+        ),
+        false => Finding::ok(CHECK, format!("{kept} entries; the newest is there")),
+    }
+}
+
+/// How far detection is behind, and what it skipped since the start.
+#[must_use]
+pub fn detection(stats: &DetectStats) -> Finding {
+    const CHECK: &str = "detection";
+    let mend = "look at load and disk; switch off rules that nobody needs (`palisade rules list`)";
+    match (stats.shed_events, stats.backlog) {
+        (0, ..=BACKLOG) => Finding::ok(
+            CHECK,
+            format!(
+                "{} events were looked at, {} wait",
+                stats.events, stats.backlog
+            ),
+        ),
+        (0, backlog) => Finding::warn(
+            CHECK,
+            format!("{backlog} events wait to be looked at"),
+            mend,
+        ),
+        (shed, _) => Finding::warn(
+            CHECK,
+            format!("{shed} events were skipped since the start: it could not keep up"),
+            mend,
+        ),
+    }
+}
+
+/// Whether the rules in force are the newest ones.
+#[must_use]
+pub fn rules(status: &RulesStatus) -> Finding {
+    const CHECK: &str = "rules";
+    match &status.problem {
+        Some(problem) => Finding::fail(
+            CHECK,
+            format!("newer rules are not in force: {problem}"),
+            "correct it, and try with `palisade rules check`; till then those that were there go on",
+        ),
+        None => Finding::ok(
+            CHECK,
+            format!("{} of {} rules are on", status.enabled, status.rules),
+        ),
+    }
+}
+
+/// The switch of automatic response.
+#[must_use]
+pub fn switch(switch: &Switch) -> Finding {
+    const CHECK: &str = "automatic response";
+    match switch.stopped {
+        true => Finding::warn(
+            CHECK,
+            format!("it is switched off: {}", switch.reason),
+            "switch it on when the reason is gone: `palisade response start`",
+        ),
+        false => Finding::ok(CHECK, "it is on"),
+    }
+}
+
+/// Where events go from here, one export.
+#[must_use]
+pub fn export(status: &ExportStatus) -> Finding {
+    const CHECK: &str = "export";
+    let name = &status.name;
+    let why = status
+        .last_error
+        .as_deref()
+        .unwrap_or("it does not say why");
+    match (status.state, status.lost) {
+        (ExportState::Retrying, _) => Finding::fail(
+            CHECK,
+            format!("{name} takes nothing, {} events wait: {why}", status.lag),
+            format!(
+                "see to it at {}; `palisade export test {name}` tries it",
+                status.target
+            ),
+        ),
+        (_, 1..) => Finding::warn(
+            CHECK,
+            format!(
+                "{name} has missed {} events: they left the stream first",
+                status.lost
+            ),
+            "keep events for longer (events.keep_days), or see why it was away for so long",
+        ),
+        _ => Finding::ok(CHECK, format!("{name} is {} events behind", status.lag)),
+    }
+}
+
+/// Requests that the log of access had no room for, since the start.
+#[must_use]
+pub fn access_log(lost: u64) -> Finding {
+    const CHECK: &str = "log of access";
+    match lost {
+        0 => Finding::ok(CHECK, "every request is in it"),
+        lost => Finding::warn(
+            CHECK,
+            format!("{lost} requests are not in it: it could not be written in time"),
+            "look at the disk and the database",
+        ),
+    }
+}
+
+/// Doors that are open wider than they should be.
+#[must_use]
+pub fn dangers(insecure: Option<SocketAddr>, operators: &[SocketAddr]) -> Vec<Finding> {
+    const CHECK: &str = "open doors";
+    let plain = insecure.map(|address| {
+        Finding::warn(
+            CHECK,
+            format!(
+                "gateway.insecure_loopback is on: whoever reaches {address} speaks MQTT without TLS and without a \
+                 certificate"
+            ),
+            "remove gateway.insecure_loopback where it is not for a test",
+        )
+    });
+    let wide = operators
+        .iter()
+        .filter(|address| !address.ip().is_loopback());
+    let wide = wide.map(|address| {
+        Finding::warn(
+            CHECK,
+            format!(
+                "the door for operators at {address} has no authentication and is reachable from other machines"
+            ),
+            "listen on loopback (operators.listen), or see that only your monitoring reaches it",
+        )
+    });
+    plain.into_iter().chain(wide).collect()
+}
+
+#[cfg(test)]
+mod tests;
