@@ -10,6 +10,7 @@ FLOORS = {
     "core": 0,
     "store": 1,
     "keys": 1,
+    "tlog": 1,
     "bus": 2,
     "oidc": 2,
     "ledger": 3,

@@ -15,7 +15,7 @@ use palisade_detect::{Detect, baseline::Baselines, rules::Rules};
 use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
-use palisade_ledger::Ledger;
+use palisade_ledger::{Ledger, Log};
 use palisade_people::People;
 use palisade_policy::Pdp;
 use palisade_respond::Respond;
@@ -54,6 +54,8 @@ pub struct ApiParts {
     pub pdp: Arc<Pdp>,
     /// The audit log.
     pub ledger: Arc<Ledger>,
+    /// The audit log as others can check it.
+    pub log: Arc<Log>,
     /// Detection.
     pub detect: Arc<Detect>,
     /// Its rules.
@@ -306,6 +308,7 @@ fn people_parts(parts: &ApiParts) -> PeopleParts {
         people: parts.people.clone(),
         pdp: parts.pdp.clone(),
         ledger: parts.ledger.clone(),
+        log: parts.log.clone(),
         detect: parts.detect.clone(),
         respond: parts.respond.clone(),
         rules: parts.rules.clone(),

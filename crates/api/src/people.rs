@@ -40,6 +40,8 @@ mod grants;
 mod hex;
 mod import;
 mod ledger;
+mod ledger_log;
+mod ledger_proof;
 mod log_in;
 mod messages;
 mod mitigate;
@@ -94,7 +96,7 @@ use palisade_detect::{Detect, baseline::Baselines, rules::Rules};
 use palisade_export::Exports;
 use palisade_gateway::Gateway;
 use palisade_identity::Identity;
-use palisade_ledger::Ledger;
+use palisade_ledger::{Ledger, Log};
 use palisade_people::People;
 use palisade_policy::Pdp;
 use palisade_respond::Respond;
@@ -150,6 +152,8 @@ pub struct PeopleParts {
     pub pdp: Arc<Pdp>,
     /// The audit log.
     pub ledger: Arc<Ledger>,
+    /// The audit log as others can check it.
+    pub log: Arc<Log>,
     /// Detection.
     pub detect: Arc<Detect>,
     /// Its rules.
@@ -390,6 +394,8 @@ fn routes() -> Routes {
         .and(rules_replay::routes())
         .and(exports::routes())
         .and(ledger::routes())
+        .and(ledger_log::routes())
+        .and(ledger_proof::routes())
         .and(ca::routes())
         .and(ca_root::routes())
         .and(cases::routes())

@@ -44,6 +44,9 @@ pub enum SigningKeyError {
     /// The bytes are not a P-256 key in PKCS#8.
     #[error("this is not a P-256 private key in PKCS#8")]
     NotAKey,
+    /// The bytes are not an Ed25519 key in PKCS#8.
+    #[error("this is not an Ed25519 private key in PKCS#8")]
+    NotALogKey,
     /// The text is not an encrypted private key.
     #[error("this is not an encrypted private key (PEM, `ENCRYPTED PRIVATE KEY`)")]
     NotEncrypted,

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    Secret, SigningKey, SigningKeyError,
+    LogKey, Secret, SigningKey, SigningKeyError,
     source::{KeySource, Material, SourceError},
 };
 
@@ -230,6 +230,34 @@ impl Keystore {
     pub fn signing_key(&self, name: &str) -> Result<SigningKey, KeystoreError> {
         let pkcs8 = self.get(name)?;
         SigningKey::from_pkcs8(pkcs8.expose()).map_err(|source| KeystoreError::SigningKey {
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    /// Makes a key that signs checkpoints and keeps it.
+    ///
+    /// # Errors
+    /// When there is a secret of this name, or the file cannot be written.
+    pub fn generate_log_key(&self, name: &str) -> Result<LogKey, KeystoreError> {
+        if self.contains(name) {
+            return Err(KeystoreError::Exists(name.to_owned()));
+        }
+        let key = LogKey::generate().map_err(|source| KeystoreError::SigningKey {
+            name: name.to_owned(),
+            source,
+        })?;
+        self.put(name, key.pkcs8().expose())?;
+        Ok(key)
+    }
+
+    /// Unseals a key that signs checkpoints.
+    ///
+    /// # Errors
+    /// When there is none, it was changed, or it is no such key.
+    pub fn log_key(&self, name: &str) -> Result<LogKey, KeystoreError> {
+        let pkcs8 = self.get(name)?;
+        LogKey::from_pkcs8(pkcs8.expose()).map_err(|source| KeystoreError::SigningKey {
             name: name.to_owned(),
             source,
         })

@@ -8,10 +8,15 @@ use palisade_core::{
     Event,
     port::{BoxFuture, Journal, JournalError},
 };
-use palisade_store::{LedgerRow, OutboxRow, Store, StoreError};
+use palisade_store::{JournalBatch, LedgerRow, NodeRow, OutboxRow, Store, StoreError};
+use palisade_tlog::{Hash, Span, Tile, TileKind, leaf};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use crate::chain::{Hash, Tree, leaf, link};
+use crate::{
+    chain::link,
+    head::{Head, read_head},
+    tiles::Tiles,
+};
 
 /// Callers that may wait for the writer before the next has to wait for a place.
 const QUEUE: usize = 4_096;
@@ -33,6 +38,14 @@ pub enum LedgerError {
         /// Which entry.
         seq: u64,
     },
+    /// Hashes of the tree are missing or damaged.
+    #[error("tile {level}/{index} of the ledger is damaged: run `palisade ledger verify`")]
+    Tile {
+        /// Of which level.
+        level: u8,
+        /// Which of that level.
+        index: u64,
+    },
     /// The commit that held the entries failed; others that shared it have the same message.
     #[error("the journal could not be written: {0}")]
     Commit(Arc<str>),
@@ -50,22 +63,16 @@ struct Job {
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) store: Store,
+    pub(crate) tiles: Tiles,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     sender: mpsc::WeakSender<Job>,
     head: watch::Receiver<Head>,
     task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
-/// Where the ledger ends.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Head {
-    pub(crate) seq: u64,
-    pub(crate) chain: Hash,
-    pub(crate) tree: Tree,
-}
-
 impl Ledger {
-    /// Opens the ledger of a store and starts its writer. The tree is rebuilt from the stored leaves.
+    /// Opens the ledger of a store and starts its writer. Hashes of the tree that a ledger of an earlier version does
+    /// not have are made first.
     ///
     /// # Errors
     /// When the database fails, or a leaf cannot be read back.
@@ -81,6 +88,7 @@ impl Ledger {
         };
         let task = tokio::spawn(writer.run(receiver));
         Ok(Arc::new(Self {
+            tiles: Tiles::new(store.clone()),
             store,
             sender: sender.downgrade(),
             jobs: Mutex::new(Some(sender)),
@@ -94,6 +102,66 @@ impl Ledger {
     pub fn head(&self) -> (u64, Hash) {
         let head = self.head.borrow();
         (head.seq, head.tree.root())
+    }
+
+    /// What proves that an entry, counted from 1, is in the tree over the first `size`; `None` where it is not.
+    ///
+    /// # Errors
+    /// When the database fails, or the tree is damaged.
+    pub async fn inclusion(&self, seq: u64, size: u64) -> Result<Option<Vec<Hash>>, LedgerError> {
+        match seq.checked_sub(1) {
+            Some(index) if size <= self.head().0 => self.tiles.inclusion(index, size).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// What proves that the tree over the first `old` entries is the beginning of that over `size`; `None`
+    /// where it is not.
+    ///
+    /// # Errors
+    /// When the database fails, or the tree is damaged.
+    pub async fn consistency(&self, old: u64, size: u64) -> Result<Option<Vec<Hash>>, LedgerError> {
+        match size <= self.head().0 {
+            true => self.tiles.consistency(old, size).await,
+            false => Ok(None),
+        }
+    }
+
+    /// The root of the tree over the first `size` entries; `None` where there are fewer.
+    ///
+    /// # Errors
+    /// When the database fails, or the tree is damaged.
+    pub async fn root_at(&self, size: u64) -> Result<Option<Hash>, LedgerError> {
+        match size <= self.head().0 {
+            true => Ok(Some(self.tiles.root(size).await?)),
+            false => Ok(None),
+        }
+    }
+
+    /// The hashes over the subtrees that some entries are made of, in the tree over the first `size`; `None` where
+    /// there are not so many.
+    ///
+    /// # Errors
+    /// When the database fails, or the tree is damaged.
+    pub async fn subtrees(&self, span: Span, size: u64) -> Result<Option<Vec<Hash>>, LedgerError> {
+        match size <= self.head().0 && span.end <= size {
+            true => Ok(Some(self.tiles.parts(span, size).await?)),
+            false => Ok(None),
+        }
+    }
+
+    /// The hashes of a tile; `None` where there are not so many, or it is one of entries.
+    ///
+    /// # Errors
+    /// When the database fails, or the tree is damaged.
+    pub async fn tile(&self, tile: Tile) -> Result<Option<Arc<[Hash]>>, LedgerError> {
+        match tile.kind {
+            TileKind::Hashes(level) if tile.width <= tile.filled(self.head().0) => {
+                let read = self.tiles.read((level, tile.index), tile.width);
+                Ok(Some(read.await?))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Writes what is queued and stops; later records are refused.
@@ -126,24 +194,6 @@ impl Journal for Ledger {
                 .await
                 .map_err(|error| JournalError(Box::new(error)))
         })
-    }
-}
-
-async fn read_head(store: &Store) -> Result<Head, LedgerError> {
-    const PAGE: u32 = 10_000;
-    let mut head = Head::default();
-    loop {
-        let rows = store.journal().ledger_after(head.seq, PAGE).await?;
-        for row in &rows {
-            let damaged = |_| LedgerError::Damaged { seq: row.seq };
-            head.tree
-                .push(Hash::try_from(row.leaf.as_slice()).map_err(damaged)?);
-            head.chain = Hash::try_from(row.chain.as_slice()).map_err(damaged)?;
-            head.seq = row.seq;
-        }
-        if rows.len() < PAGE as usize {
-            return Ok(head);
-        }
     }
 }
 
@@ -196,22 +246,30 @@ impl Writer {
 
     async fn commit(&self, batch: &[Job]) -> Result<Head, LedgerError> {
         let mut head = self.head.clone();
-        let (mut entries, mut outbox) = (Vec::new(), Vec::new());
+        let mut written = JournalBatch::default();
         for event in batch.iter().flat_map(|job| &job.events) {
             let body = serde_json::to_string(event)?;
             if event.kind.is_auditable() {
                 let hash = leaf(body.as_bytes());
                 head.seq += 1;
                 head.chain = link(&head.chain, head.seq, &hash);
-                head.tree.push(hash);
-                entries.push(LedgerRow {
+                head.tree.push_telling(hash, |subtree, hash| {
+                    if subtree.height % 8 == 0 {
+                        written.nodes.push(NodeRow {
+                            level: subtree.height / 8,
+                            index: subtree.index,
+                            hash: hash.to_vec(),
+                        });
+                    }
+                });
+                written.entries.push(LedgerRow {
                     seq: head.seq,
                     body: body.clone(),
                     leaf: hash.to_vec(),
                     chain: head.chain.to_vec(),
                 });
             }
-            outbox.push(OutboxRow {
+            written.events.push(OutboxRow {
                 kind: event.kind.name().to_owned(),
                 principal: event.principal.as_ref().map(ToString::to_string),
                 source: event.source.map(|source| source.to_string()),
@@ -219,7 +277,7 @@ impl Writer {
                 body,
             });
         }
-        self.store.journal().append(&entries, &outbox).await?;
+        self.store.journal().write(&written).await?;
         Ok(head)
     }
 }

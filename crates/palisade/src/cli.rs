@@ -11,7 +11,7 @@ use crate::{
     commands::{
         AccessCommand, AccountCommand, ActionCommand, ApiTokenCommand, AuditCommand,
         BaselineCommand, CaCommand, CaseCommand, DeviceCommand, EventsCommand, ExportCommand,
-        FindingCommand, GrantCommand, LedgerCommand, LoginCommand, LogoutCommand, MessageCommand,
+        FindingCommand, GrantCommand, LedgerNoun, LoginCommand, LogoutCommand, MessageCommand,
         PasswordCommand, PlaybookNoun, PolicyCommand, ProductCommand, ResponseCommand, RoleCommand,
         RulesCommand, SegmentCommand, ServiceCommand, SessionCommand, StatusCommand,
         SuppressionCommand, TeamCommand, TokenCommand, WhoamiCommand,
@@ -38,7 +38,7 @@ const EXAMPLES: &str = "Examples:
   palisade device quarantine cam-17 --reason 'talks to strangers'
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not allowed, 4 not found, 5 server not reachable,
-6 not compliant (an audit)";
+6 not as it should be (an audit, the ledger)";
 
 /// Security for fleets of devices: identity, policy, containment
 #[derive(Debug, Parser)]
@@ -111,7 +111,7 @@ enum Command {
     /// Policies: when a grant counts
     Policy(Noun<PolicyCommand>),
     /// The audit log
-    Ledger(Noun<LedgerCommand>),
+    Ledger(LedgerNoun),
     /// The certification authority
     Ca(Noun<CaCommand>),
     /// What happened, and what happens

@@ -50,7 +50,7 @@ pub(crate) use events::{EventsCommand, short_line};
 pub(crate) use export::ExportCommand;
 pub(crate) use finding::FindingCommand;
 pub(crate) use grant::GrantCommand;
-pub(crate) use ledger::LedgerCommand;
+pub(crate) use ledger::LedgerNoun;
 pub(crate) use message::MessageCommand;
 pub(crate) use password::PasswordCommand;
 pub(crate) use playbook::PlaybookNoun;

@@ -15,6 +15,7 @@ use palisade_api::{ApiConfig, DevicesConfig, OperatorsConfig, PeopleConfig};
 use palisade_detect::DetectConfig;
 use palisade_export::{EventsConfig, ExportsConfig};
 use palisade_gateway::GatewayConfig;
+use palisade_ledger::LedgerConfig;
 use palisade_people::AccountsConfig;
 use palisade_respond::RespondConfig;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) operators: OperatorsConfig,
     /// Detection: how it reads events and what it makes of them.
     pub(crate) detect: DetectConfig,
+    /// The ledger as a log that others can check: checkpoints, and who may read them.
+    pub(crate) ledger: LedgerConfig,
     /// Response: playbooks, guard rails, and where notifications go.
     pub(crate) respond: RespondConfig,
     /// Drills that the server runs by itself, against itself.
@@ -119,6 +122,9 @@ impl Config {
             .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         palisade_export::check(&self.events, &self.exports)
+            .map_err(|error| ConfigError::plain("configuration", error))?;
+        self.ledger
+            .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         self.accounts
             .check()

@@ -5,11 +5,11 @@ mod events;
 use palisade_core::Severity;
 use sqlx::{Any, QueryBuilder, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{NodeRow, Store, StoreError, ledger::insert_nodes, row};
 
 pub use events::{EventFilter, OldestEvent, StoredEvent};
 
-const ROWS_A_STATEMENT: usize = 500;
+pub(crate) const ROWS_A_STATEMENT: usize = 500;
 
 /// An entry of the ledger as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,17 @@ pub struct OutboxRow {
     pub body: String,
 }
 
+/// What is written at once, all or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JournalBatch {
+    /// Entries of the ledger.
+    pub entries: Vec<LedgerRow>,
+    /// Hashes of the parts of its tree that they complete.
+    pub nodes: Vec<NodeRow>,
+    /// Events.
+    pub events: Vec<OutboxRow>,
+}
+
 /// The repository of the journal.
 #[derive(Debug)]
 pub struct Journal<'a> {
@@ -63,6 +74,24 @@ impl Journal<'_> {
         entries: &[LedgerRow],
         events: &[OutboxRow],
     ) -> Result<(), StoreError> {
+        self.write(&JournalBatch {
+            entries: entries.to_vec(),
+            events: events.to_vec(),
+            ..JournalBatch::default()
+        })
+        .await
+    }
+
+    /// Writes a batch, all or none.
+    ///
+    /// # Errors
+    /// When a sequence number is taken, or the database fails.
+    pub async fn write(&self, batch: &JournalBatch) -> Result<(), StoreError> {
+        let JournalBatch {
+            entries,
+            nodes,
+            events,
+        } = batch;
         let mut transaction = self.store.writer().begin().await?;
         for chunk in entries.chunks(ROWS_A_STATEMENT) {
             let mut query: QueryBuilder<Any> =
@@ -76,6 +105,7 @@ impl Journal<'_> {
             });
             query.build().execute(&mut *transaction).await?;
         }
+        insert_nodes(&mut transaction, nodes).await?;
         for chunk in events.chunks(ROWS_A_STATEMENT) {
             let mut query: QueryBuilder<Any> =
                 QueryBuilder::new("INSERT INTO outbox (kind, principal, source, severity, body) ");

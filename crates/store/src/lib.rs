@@ -29,6 +29,7 @@ mod identities;
 mod imports;
 mod inspect;
 mod journal;
+mod ledger;
 mod lock;
 mod mqtt;
 mod open;
@@ -71,7 +72,10 @@ pub use idempotency::{Idempotency, Seen};
 pub use identities::{AccountIdentity, Identities, RolesSet};
 pub use imports::Import;
 pub use inspect::Inspection;
-pub use journal::{EventFilter, Journal, LedgerRow, OldestEvent, OutboxRow, StoredEvent};
+pub use journal::{
+    EventFilter, Journal, JournalBatch, LedgerRow, OldestEvent, OutboxRow, StoredEvent,
+};
+pub use ledger::{CheckpointRow, LedgerTree, NodeRow};
 pub use mqtt::{Mqtt, QueuedMessage, SessionOp};
 pub use open::Store;
 pub use passkeys::{PasskeyAdded, PasskeyRecord, Passkeys};

@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0017_access.sql"),
     include_str!("../migrations/sqlite/0018_identities.sql"),
     include_str!("../migrations/sqlite/0019_session_browser.sql"),
+    include_str!("../migrations/sqlite/0021_ledger_tiles.sql"),
 ];
 const READERS: u32 = 4;
 /// The setting that is written to see whether writing works.

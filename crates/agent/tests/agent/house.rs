@@ -21,7 +21,7 @@ use palisade_export::Exports;
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
-use palisade_ledger::Ledger;
+use palisade_ledger::{Ledger, LedgerConfig, Log, LogParts};
 use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
@@ -281,6 +281,15 @@ async fn open(
     let keys = Keystore::open(&directory.join("keys.json"), &KeySource::File(key_file));
     let keys = Arc::new(keys.expect("opens"));
     let clock = Arc::new(SystemClock);
+    let log = Log::open(LogParts {
+        ledger: ledger.clone(),
+        store: store.clone(),
+        keys: keys.clone(),
+        clock: clock.clone(),
+        config: LedgerConfig::default(),
+        host: "fleet.test".to_owned(),
+    });
+    let log = log.await.expect("opens");
     let identity = IdentityConfig {
         device_validity,
         ..IdentityConfig::new(TrustDomain::parse("fleet.test").expect("valid"))
@@ -371,6 +380,7 @@ async fn open(
         identity: identity.clone(),
         pdp: pdp.clone(),
         ledger: ledger.clone(),
+        log,
         detect,
         rules: rules.expect("opens"),
         exports,

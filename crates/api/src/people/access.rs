@@ -184,6 +184,8 @@ pub(crate) enum Access {
     Token,
     /// A token with this scope.
     Scoped(Scope),
+    /// A token with this scope, or nothing where the configuration publishes it.
+    Published(Scope),
 }
 
 #[cfg(test)]

@@ -81,6 +81,12 @@ fn tag(name: &str, text: &str) -> Tag {
 
 /// What all routes refer to.
 pub(crate) fn finish(document: &mut OpenApi) {
+    // Only the router knows of parameters that have slashes in them.
+    let paths = std::mem::take(&mut document.paths.paths);
+    let paths = paths.into_iter();
+    document.paths.paths = paths
+        .map(|(path, item)| (path.replace("{*", "{"), item))
+        .collect();
     let components = document.components.get_or_insert_with(Components::new);
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.bearer_format = Some("pat_ and 43 characters of base64url".to_owned());
@@ -193,7 +199,7 @@ fn protect(operation: &mut Operation, access: Access) {
             return;
         }
         Access::Token => None,
-        Access::Scoped(scope) => Some(scope.as_str()),
+        Access::Scoped(scope) | Access::Published(scope) => Some(scope.as_str()),
     };
     let needed = SecurityRequirement::new(BEARER, scope);
     operation.security = Some(vec![needed]);
@@ -218,7 +224,8 @@ fn errors(operation: &Operation, rule: Rule, has_path_parameters: bool) -> Vec<P
     if rule.access != Access::Public {
         kinds.extend([ProblemKind::Unauthorized, ProblemKind::TooMany]);
     }
-    if matches!(rule.access, Access::Scoped(_)) || matches!(rule.effect, Effect::Writes { .. }) {
+    let scoped = matches!(rule.access, Access::Scoped(_) | Access::Published(_));
+    if scoped || matches!(rule.effect, Effect::Writes { .. }) {
         kinds.push(ProblemKind::Forbidden);
     }
     if has_path_parameters {

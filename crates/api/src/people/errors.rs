@@ -3,7 +3,7 @@
 use palisade_core::port::JournalError;
 use palisade_detect::DetectError;
 use palisade_identity::IdentityError;
-use palisade_ledger::LedgerError;
+use palisade_ledger::{LedgerError, LogError};
 use palisade_policy::{
     ApplyError, PolicyError, PolicyProblem, PostureError, SubjectError, TestOutcome, TestTableError,
 };
@@ -50,11 +50,25 @@ impl From<DetectError> for Problem {
     }
 }
 
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Store(error) => store_problem(error),
+            LogError::Ledger(error) => error.into(),
+            LogError::Trust(_) => Self::invalid(error),
+            LogError::Withheld(_) | LogError::NotYet { .. } => Self::conflict(error),
+            LogError::Keys(_) | LogError::Name(..) | LogError::Renamed { .. } => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Store(error) => store_problem(error),
-            LedgerError::Damaged { .. } => Self::conflict(error),
+            LedgerError::Damaged { .. } | LedgerError::Tile { .. } => Self::conflict(error),
             LedgerError::Json(_) => Self::internal(&error),
             LedgerError::Commit(_) | LedgerError::Closed => {
                 Self::unavailable("the ledger cannot be written; try again", &error)

@@ -83,6 +83,27 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
     }
 }
 
+/// A JSON body of at most `MAX` bytes, or none at all.
+pub(crate) struct MaybeJson<T, const MAX: usize = MAX_BODY>(pub(crate) Option<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for MaybeJson<T, MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.headers().contains_key(header::CONTENT_TYPE) {
+            let JsonBody(body) = JsonBody::<T, MAX>::from_request(request, state).await?;
+            return Ok(Self(Some(body)));
+        }
+        match read_body(request.into_body(), MAX).await?.is_empty() {
+            true => Ok(Self(None)),
+            false => Err(Problem::new(
+                ProblemKind::MediaType,
+                "send JSON, with `Content-Type: application/json`, or nothing",
+            )),
+        }
+    }
+}
+
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut deserializer);

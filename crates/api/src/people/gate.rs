@@ -75,7 +75,8 @@ impl Gate {
     ) -> Response {
         let caller = match self.rule.access {
             Access::Public | Access::Body => None,
-            Access::Token | Access::Scoped(_) => {
+            Access::Published(_) if self.state.parts().log.is_public() => None,
+            Access::Token | Access::Scoped(_) | Access::Published(_) => {
                 let path = request.uri().path();
                 match self.recognise(request.headers(), path, source).await {
                     Ok(caller) => Some(caller),
@@ -171,7 +172,7 @@ impl Gate {
         request: &mut Request,
         source: Option<IpAddr>,
     ) -> Result<Within, Problem> {
-        let Access::Scoped(scope) = self.rule.access else {
+        let (Access::Scoped(scope) | Access::Published(scope)) = self.rule.access else {
             return Ok(Within::default());
         };
         let asked = (self.rule.action, scope, self.rule.target);

@@ -11,6 +11,7 @@ use futures_util::{Stream, stream};
 use palisade_core::Event;
 use palisade_ledger::ocsf;
 use palisade_store::LedgerRow;
+use palisade_tlog::Note;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -19,7 +20,7 @@ use super::{
     PeopleState,
     access::Scope,
     events::EventDoc,
-    extract::{NoParameters, Query},
+    extract::{MaybeJson, NoParameters, Query},
     hex::hex,
     page::{Limit, Position},
     routes::Routes,
@@ -158,20 +159,36 @@ pub(crate) struct LedgerVerification {
     fault: Option<String>,
 }
 
-/// Reads the whole ledger again and checks every hash.
+/// What the ledger is to be compared with.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifyLedger {
+    /// A checkpoint of this ledger that was kept elsewhere: a signed note.
+    #[serde(default)]
+    #[schema(max_length = 131072)]
+    checkpoint: Option<String>,
+}
+
+/// Reads the whole ledger again and checks every hash, and that its entries are those that were signed: in the last
+/// checkpoint, and in one that was kept elsewhere.
 #[utoipa::path(
     post,
     path = "/api/v1/ledger/verify",
     tag = "ledger",
+    request_body = Option<VerifyLedger>,
     responses((status = 200, description = "What was found.", body = LedgerVerification))
 )]
 async fn verify_ledger(
     State(state): State<PeopleState>,
     Query(NoParameters {}): Query<NoParameters>,
+    MaybeJson(wanted): MaybeJson<VerifyLedger>,
 ) -> Result<Json<LedgerVerification>, Problem> {
+    let kept = wanted.and_then(|wanted| wanted.checkpoint);
+    let kept = kept.map(|kept| kept.parse::<Note>().map_err(Problem::invalid));
+    let kept = kept.transpose()?;
     let turn = state.inner.verification.acquire().await;
     let _turn = turn.map_err(|error| Problem::internal(&error))?;
-    let found = state.parts().ledger.verify(|_| {}).await?;
+    let found = state.parts().log.verify(kept.as_ref(), |_| {}).await?;
     if found.fault.is_none() {
         let now = state.parts().clock.now();
         state.store().settings().note_ledger_verified(now).await?;

@@ -85,6 +85,16 @@ impl Routes {
         self.with(Access::Scoped(scope), Effect::Reads, action, routes)
     }
 
+    /// Routes that read, for callers with a scope, or for anybody where the configuration publishes them.
+    pub(crate) fn published(
+        self,
+        scope: Scope,
+        action: &'static str,
+        routes: UtoipaMethodRouter<PeopleState>,
+    ) -> Self {
+        self.with(Access::Published(scope), Effect::Reads, action, routes)
+    }
+
     /// A route that does an act, for callers with a scope.
     pub(crate) fn write(
         self,
@@ -150,7 +160,7 @@ impl Routes {
     /// What roles may be about: the actions of all routes that ask for a scope.
     pub(crate) fn actions(&self) -> Vec<ActionInfo> {
         let scoped = self.0.iter().filter_map(|(rule, (_, paths, _))| {
-            let Access::Scoped(scope) = rule.access else {
+            let (Access::Scoped(scope) | Access::Published(scope)) = rule.access else {
                 return None;
             };
             Some(ActionInfo {

@@ -20,7 +20,7 @@ use palisade_export::Exports;
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
-use palisade_ledger::Ledger;
+use palisade_ledger::{Ledger, LedgerConfig, Log, LogParts};
 use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
@@ -83,6 +83,15 @@ impl House {
         let keys = directory.path().join("keys.json");
         let keys = Keystore::open(&keys, &KeySource::File(key_file)).expect("opens");
         let keys = Arc::new(keys);
+        let log = Log::open(LogParts {
+            ledger: ledger.clone(),
+            store: store.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            config: LedgerConfig::default(),
+            host: "fleet.test".to_owned(),
+        });
+        let log = log.await.expect("opens");
         let domain = TrustDomain::parse("fleet.test").expect("valid");
         let identity = Identity::open(
             store.clone(),
@@ -157,6 +166,7 @@ impl House {
             identity: identity.clone(),
             pdp: pdp.clone(),
             ledger,
+            log,
             detect,
             rules: rules.expect("opens"),
             exports,

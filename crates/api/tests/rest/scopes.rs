@@ -56,6 +56,8 @@ fn filled(path: &str) -> String {
     path.replace("{id}", id)
         .replace("{name}", "maker")
         .replace("{serial}", "0a1b")
+        .replace("{level}/{index}", "0/000")
+        .replace("{index}", "000")
 }
 
 #[tokio::test]

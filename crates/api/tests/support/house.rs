@@ -37,7 +37,7 @@ use palisade_export::{EventsConfig, ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
 use palisade_keys::{KeySource, Keystore};
-use palisade_ledger::Ledger;
+use palisade_ledger::{Ledger, LedgerConfig, Log, LogParts};
 use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
@@ -70,6 +70,7 @@ pub struct House {
     pub people: Arc<People>,
     pub pdp: Arc<Pdp>,
     pub ledger: Arc<Ledger>,
+    pub log: Arc<Log>,
     pub detect: Arc<Detect>,
     pub rules: Arc<Rules>,
     pub exports: Arc<Exports>,
@@ -109,6 +110,15 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
     });
     let shared_clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let keys = keys(&directory);
+    let log = Log::open(LogParts {
+        ledger: ledger.clone(),
+        store: store.clone(),
+        keys: keys.clone(),
+        clock: shared_clock.clone(),
+        config: LedgerConfig::default(),
+        host: "fleet.test".to_owned(),
+    });
+    let log = log.await.expect("opens");
     let ground = PeopleGround {
         store: store.clone(),
         keys: keys.clone(),
@@ -175,6 +185,7 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
         people: people.clone(),
         pdp: pdp.clone(),
         ledger: ledger.clone(),
+        log: log.clone(),
         detect: detect.clone(),
         rules: rules.clone(),
         exports: exports.clone(),
@@ -195,6 +206,7 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
         people,
         pdp,
         ledger,
+        log,
         detect,
         rules,
         exports,
@@ -281,6 +293,7 @@ impl House {
             people: self.people.clone(),
             pdp: self.pdp.clone(),
             ledger: self.ledger.clone(),
+            log: self.log.clone(),
             detect: self.detect.clone(),
             rules: self.rules.clone(),
             exports: self.exports.clone(),

@@ -1,18 +1,21 @@
 //! `palisade ledger`.
 
+mod verify;
+
 use std::{
     io::{BufRead, BufReader, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use self::verify::VerifyArgs;
 use super::{PAGE, PageArgs, events::summarise};
 use crate::{
-    client::{Act, Session, path},
+    client::{Act, ConnectionArgs, Session, path},
     failure::{Context, Failure},
-    output::{Column, column, spinner},
+    output::{Column, Output, column},
 };
 
 const COLUMNS: [Column; 5] = [
@@ -22,6 +25,24 @@ const COLUMNS: [Column; 5] = [
     column("PRINCIPAL", "/entry/principal"),
     column("WHAT", "/what"),
 ];
+
+/// The audit log, on a server or in files.
+#[derive(Debug, Args)]
+pub(crate) struct LedgerNoun {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(subcommand)]
+    command: LedgerCommand,
+}
+
+impl LedgerNoun {
+    pub(crate) fn run(self, output: Output) -> Result<(), Failure> {
+        match self.command {
+            LedgerCommand::Verify(args) if args.is_offline() => args.offline(&output),
+            command => command.act(&Session::open(&self.connection, output)?),
+        }
+    }
+}
 
 /// The audit log.
 #[derive(Debug, Subcommand)]
@@ -37,28 +58,64 @@ pub(crate) enum LedgerCommand {
         #[arg(long, conflicts_with = "after")]
         newest: bool,
     },
-    /// Read all entries again and check every hash
-    #[command(after_help = "Examples:\n  palisade ledger verify\n  palisade ledger verify --json")]
-    Verify,
+    /// Read all entries again and check every hash; or check a bundle or a proof without a server
+    #[command(after_help = "Examples:
+  palisade ledger verify
+  palisade ledger verify --checkpoint monday.checkpoint
+  palisade ledger verify --bundle evidence.ndjson --key \"$(cat ledger.key)\"
+  palisade ledger verify --proof entry-17.tlog-proof --key \"$(cat ledger.key)\"
+
+A checkpoint that was kept elsewhere shows what hashes alone do not: an entry that was rewritten with all hashes
+after it, and a server that was rolled back. Exit code 6 where something is not as it should be.")]
+    Verify(VerifyArgs),
+    /// Print a checkpoint over all entries, to be kept where who has the server cannot change it
+    #[command(after_help = "Examples:
+  palisade ledger checkpoint > monday.checkpoint
+  palisade ledger checkpoint --json")]
+    Checkpoint,
+    /// Print the keys that sign checkpoints, as verifiers take them
+    #[command(after_help = "Examples:\n  palisade ledger key > ledger.key")]
+    Key,
+    /// Prove that an entry is in the ledger, in a file that verifies without a server
+    #[command(after_help = "Examples:
+  palisade ledger prove 17 --out entry-17.tlog-proof
+  palisade ledger prove 17 --json")]
+    Prove {
+        /// The entry, counted from 1
+        entry: u64,
+        /// Write to this file instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Show how many entries there are, and the root hash over them
     #[command(after_help = "Examples:\n  palisade ledger head --json")]
     Head,
     /// Write entries out, one JSON object a line
     #[command(after_help = "Examples:
   palisade ledger export --format ocsf > events.ndjson
-  palisade ledger export --format native --after 5000 --out ledger.ndjson")]
+  palisade ledger export --format native --after 5000 --out ledger.ndjson
+  palisade ledger export --from 100 --to 250 --out evidence.ndjson
+
+With --from or --to it is a bundle, which verifies without a server: palisade ledger verify --bundle FILE.")]
     Export(ExportArgs),
 }
 
 /// What to write where.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// OCSF, which SIEMs read, or entries as they are
-    #[arg(long, value_parser = ["ocsf", "native"], default_value = "ocsf")]
-    format: String,
+    /// OCSF, which SIEMs read; entries as they are; or a bundle that verifies without a server [default: ocsf, or
+    /// bundle with --from or --to]
+    #[arg(long, value_parser = ["ocsf", "native", "bundle"])]
+    format: Option<String>,
     /// Only entries after this one
-    #[arg(long, value_name = "ENTRY")]
+    #[arg(long, value_name = "ENTRY", conflicts_with_all = ["from", "to"])]
     after: Option<u64>,
+    /// The first entry of a bundle
+    #[arg(long, value_name = "ENTRY")]
+    from: Option<u64>,
+    /// The last entry of a bundle
+    #[arg(long, value_name = "ENTRY")]
+    to: Option<u64>,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -77,7 +134,10 @@ impl Act for LedgerCommand {
                 }
                 session.output.list(&answer, &COLUMNS)
             }
-            Self::Verify => verify(session),
+            Self::Verify(args) => args.run(session),
+            Self::Checkpoint => checkpoint(session),
+            Self::Key => key(session),
+            Self::Prove { entry, out } => prove(entry, out.as_deref(), session),
             Self::Head => {
                 let answer = session.get(path(&["ledger", "head"])).send()?;
                 session
@@ -99,36 +159,82 @@ fn read_newest(page: &PageArgs, session: &Session) -> Result<Value, Failure> {
         .send()
 }
 
-fn verify(session: &Session) -> Result<(), Failure> {
-    let progress = spinner("reading the ledger");
-    let answer = session.post(path(&["ledger", "verify"])).send();
-    progress.finish_and_clear();
-    let answer = answer?;
-    let entries = answer.get("entries").and_then(Value::as_u64).unwrap_or(0);
-    match answer.get("fault").filter(|fault| !fault.is_null()) {
-        None => {
-            let root = answer.get("root").and_then(Value::as_str).unwrap_or("");
-            let sentence = format!("All {entries} entries are good; the root is {root}.");
-            session.output.done(&answer, &sentence)
-        }
-        Some(fault) => {
-            if session.output.is_json() {
-                session.output.json(&answer)?;
-            }
-            let fault = fault.as_str().unwrap_or_default();
-            let message = format!("the ledger was tampered with: {fault}");
-            Err(Failure::new(message).next(format!("the {entries} entries before it are good")))
+/// The ledger as a log.
+pub(super) fn log(session: &Session) -> Result<Value, Failure> {
+    session.get(path(&["ledger", "log"])).send()
+}
+
+/// The newest checkpoint, over all that there is now: one is made where the last does not cover it.
+fn checkpoint(session: &Session) -> Result<(), Failure> {
+    let head = session.get(path(&["ledger", "head"])).send()?;
+    let entries = head.get("entries").and_then(Value::as_u64);
+    let call = session.get(path(&["ledger", "consistency"]));
+    let answer = call.query("from", entries).send()?;
+    let found = &answer["checkpoint"];
+    match session.output.is_json() {
+        true => session.output.json(found),
+        false => session.output.text(text(found, "note").trim_end()),
+    }
+}
+
+fn key(session: &Session) -> Result<(), Failure> {
+    let log = log(session)?;
+    match session.output.is_json() {
+        true => session
+            .output
+            .json(&json!({ "origin": log["origin"], "keys": log["keys"] })),
+        false => {
+            let keys = log["keys"].as_array().into_iter().flatten();
+            let keys: Vec<&str> = keys.filter_map(Value::as_str).collect();
+            session.output.text(&keys.join("\n"))
         }
     }
 }
 
+fn prove(entry: u64, out: Option<&Path>, session: &Session) -> Result<(), Failure> {
+    let answer = session.get(path(&["ledger", "proofs", &entry.to_string()]));
+    let answer = answer.send()?;
+    let proof = text(&answer, "proof");
+    let Some(file) = out else {
+        return match session.output.is_json() {
+            true => session.output.json(&answer),
+            false => session.output.text(proof.trim_end()),
+        };
+    };
+    std::fs::write(file, proof).context(file.display())?;
+    let sentence = format!("The proof of entry {entry} is in {}.", file.display());
+    session.output.done(&answer, &sentence)
+}
+
+fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
+    answer.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
 fn export(args: &ExportArgs, session: &Session) -> Result<(), Failure> {
-    let answer = session
-        .get(path(&["ledger", "export"]))
-        .query("format", Some(&args.format))
-        .query("after", args.after)
-        .header("Accept", "application/x-ndjson")
-        .open()?;
+    let ranged = args.from.is_some() || args.to.is_some();
+    let format = match args.format.as_deref() {
+        None | Some("bundle") if ranged => "bundle",
+        None => "ocsf",
+        Some(other) if ranged => {
+            let why = format!("--from and --to are of a bundle, not of {other}: use --after");
+            return Err(Failure::usage(why));
+        }
+        Some(format) => format,
+    };
+    let call = match format {
+        "bundle" if args.after.is_some() => {
+            return Err(Failure::usage("a bundle begins with --from, not --after"));
+        }
+        "bundle" => session
+            .get(path(&["ledger", "bundle"]))
+            .query("from", args.from)
+            .query("to", args.to),
+        format => session
+            .get(path(&["ledger", "export"]))
+            .query("format", Some(format))
+            .query("after", args.after),
+    };
+    let answer = call.header("Accept", "application/x-ndjson").open()?;
     let mut lines = BufReader::new(answer.into_body().into_reader());
     match &args.out {
         None => {

@@ -20,7 +20,7 @@ use palisade_detect::{
 use palisade_export::{ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayParts};
 use palisade_identity::Identity;
-use palisade_ledger::Ledger;
+use palisade_ledger::{Ledger, Log, LogParts};
 use palisade_people::{People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondParts};
@@ -45,6 +45,7 @@ struct Ground {
     store: Store,
     bus: SharedBus,
     ledger: Arc<Ledger>,
+    log: Arc<Log>,
     clock: Arc<dyn Clock>,
     identity: Arc<Identity>,
     people: Arc<People>,
@@ -83,6 +84,15 @@ impl Ground {
         let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
         let ledger = Ledger::open(store.clone(), bus.clone()).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let log = Log::open(LogParts {
+            ledger: ledger.clone(),
+            store: store.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            config: config.ledger.clone(),
+            host: drills::host(&config.identity.server_names),
+        });
+        let log = log.await.context("the ledger")?;
         let people = PeopleGround {
             store: store.clone(),
             keys: keys.clone(),
@@ -103,6 +113,7 @@ impl Ground {
             store,
             bus,
             ledger,
+            log,
             clock,
             identity,
             people,
@@ -245,6 +256,7 @@ impl House {
             people: ground.people.clone(),
             pdp: pdp.clone(),
             ledger: ground.ledger.clone(),
+            log: ground.log.clone(),
             detect: detect.clone(),
             rules: rules.clone(),
             exports: exports.clone(),
@@ -287,6 +299,8 @@ impl House {
         let cancel = tasks.cancel();
         let identity = self.ground.identity.clone().run(cancel.clone());
         tasks.spawn("certification authority", never_fails(identity));
+        let log = self.ground.log.clone().run(cancel.clone());
+        tasks.spawn("checkpoints", never_fails(log));
         let pdp = self.pdp.clone().run(cancel.clone());
         tasks.spawn("policy decision point", never_fails(pdp));
         let detect = self.detect.clone().run(cancel.clone());
