@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use judge::{
-    access_log, authority, clock, crl, dangers, detection, door_certificate, export, ledger, room,
-    rules, switch,
+    access_log, authority, checkpoints, clock, crl, dangers, detection, door_certificate, export,
+    ledger, room, rules, switch,
 };
 
 /// The check of the door for operators.

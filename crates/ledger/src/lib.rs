@@ -13,11 +13,13 @@ mod log;
 mod ocsf;
 mod tiles;
 mod verify;
+mod witness;
 mod writer;
 
-pub use config::{LedgerConfig, LedgerConfigError};
-pub use log::{Contradiction, Log, LogError, LogParts, LogStatus, Published};
+pub use config::{LedgerConfig, LedgerConfigError, WitnessConfig};
+pub use log::{Contradiction, Log, LogError, LogParts, LogStatus, Published, WitnessStatus};
 pub use ocsf::{ocsf, severity};
 pub use palisade_tlog::{Hash, Tree};
 pub use verify::{Fault, Verification};
+pub use witness::WitnessError;
 pub use writer::{Ledger, LedgerError};

@@ -15,7 +15,7 @@ use palisade_tlog::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Ledger, LedgerConfig, LedgerError, Verification};
+use crate::{Ledger, LedgerConfig, LedgerError, Verification, WitnessError, witness::Witness};
 
 /// The setting that keeps the log's name.
 const ORIGIN: &str = "ledger_origin";
@@ -56,14 +56,22 @@ pub enum LogError {
     Trust(#[from] TrustError),
     /// There is no checkpoint over so many entries.
     #[error(
-        "there is no published checkpoint over {wanted} entries yet; the newest is over {published}"
+        "there is no published checkpoint over {wanted} entries yet; the newest is over {published}, and {signed} of \
+         {required} witnesses signed the next: `palisade ledger status` says why"
     )]
     NotYet {
         /// Over how many it was to be.
         wanted: u64,
         /// Over how many there is one.
         published: u64,
+        /// How many witnesses signed the next.
+        signed: usize,
+        /// How many must.
+        required: usize,
     },
+    /// A witness is not set up as one can be.
+    #[error("the witness {0}: {1}")]
+    Witness(String, #[source] NoteKeyError),
 }
 
 /// How the ledger contradicts its own last checkpoint.
@@ -105,6 +113,8 @@ pub struct LogParts {
     pub clock: Arc<dyn Clock>,
     /// How it is set up.
     pub config: LedgerConfig,
+    /// The root certificates that each witness's own must lead to, in DER.
+    pub roots: Vec<Vec<Vec<u8>>>,
     /// How this server is reached; the log is named after it, unless the configuration names it.
     pub host: String,
 }
@@ -122,6 +132,19 @@ pub struct Published {
     pub signed_at: Timestamp,
 }
 
+/// How a witness is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// Over how many entries it signed last since the start.
+    pub signed: u64,
+    /// Why it did not sign the newest checkpoint, where it did not.
+    pub error: Option<WitnessError>,
+}
+
 /// How the log is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogStatus {
@@ -133,6 +156,10 @@ pub struct LogStatus {
     pub published: Option<Published>,
     /// Why no checkpoint is signed, where none is.
     pub withheld: Option<Contradiction>,
+    /// How many witnesses must have signed a checkpoint before others see it.
+    pub required: usize,
+    /// The witnesses.
+    pub witnesses: Vec<WitnessStatus>,
 }
 
 /// The log.
@@ -140,6 +167,7 @@ pub struct Log {
     parts: LogParts,
     origin: String,
     signers: Vec<(NoteKey, LogKey)>,
+    witnesses: Vec<Witness>,
     state: Mutex<State>,
     // One checkpoint is made at a time.
     turn: tokio::sync::Mutex<()>,
@@ -149,6 +177,8 @@ pub struct Log {
 struct State {
     published: Option<Published>,
     withheld: Option<Contradiction>,
+    /// In the order of the configuration.
+    witnesses: Vec<WitnessStatus>,
 }
 
 impl Log {
@@ -166,14 +196,30 @@ impl Log {
         });
         let signers = signers.collect::<Result<Vec<_>, LogError>>()?;
         let published = parts.store.ledger_tree().published_checkpoint().await?;
+        let mut witnesses = Vec::new();
+        for (at, config) in parts.config.witnesses.iter().enumerate() {
+            let key = config.read_key();
+            let key = key.map_err(|why| LogError::Witness(config.url.clone(), why))?;
+            let roots = parts.roots.get(at).map(Vec::as_slice).unwrap_or_default();
+            witnesses.push(Witness::new(config, key, roots));
+        }
+        let status = |(witness, config): (&Witness, &crate::WitnessConfig)| WitnessStatus {
+            name: witness.key.name().to_owned(),
+            url: config.url.clone(),
+            signed: 0,
+            error: None,
+        };
+        let all = witnesses.iter().zip(&parts.config.witnesses);
         let state = State {
             published: published.and_then(read),
             withheld: None,
+            witnesses: all.map(status).collect(),
         };
         let log = Self {
             parts,
             origin,
             signers,
+            witnesses,
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::default(),
         };
@@ -210,6 +256,8 @@ impl Log {
             keys: self.keys().map(ToString::to_string).collect(),
             published: state.published,
             withheld: state.withheld,
+            required: self.parts.config.witnesses_required,
+            witnesses: state.witnesses,
         }
     }
 
@@ -231,9 +279,13 @@ impl Log {
         self.advance().await?;
         let published = self.published();
         let newest = published.as_ref().map_or(0, |found| found.size);
+        let signed = self.state().witnesses.clone();
+        let signed = signed.iter().filter(|witness| witness.signed > newest);
         published.filter(enough).ok_or(LogError::NotYet {
             wanted: at_least,
             published: newest,
+            signed: signed.count(),
+            required: self.parts.config.witnesses_required,
         })
     }
 
@@ -286,30 +338,89 @@ impl Log {
         }
     }
 
-    /// Signs and publishes the tree as it is now, where it grew.
+    /// Signs the tree as it is now, has witnesses sign it, and publishes it where enough did.
     async fn advance(&self) -> Result<(), LogError> {
         let _turn = self.turn.lock().await;
         let (size, root) = self.parts.ledger.head();
         let known = self.published().map_or(0, |published| published.size);
-        if size == 0 || size == known {
+        let lag = |witness: &WitnessStatus| witness.signed != size;
+        if size == 0 || size == known && !self.state().witnesses.iter().any(lag) {
             return Ok(());
         }
         self.agrees().await?;
-        let now = self.parts.clock.now();
-        let row = CheckpointRow {
+        let mut note = self.sign(size, root);
+        let mut row = CheckpointRow {
             size,
             root: root.to_vec(),
-            note: self.sign(size, root),
-            signed_at: now,
-            published_at: Some(now),
+            note: note.to_string(),
+            signed_at: self.parts.clock.now(),
+            published_at: None,
         };
-        // Written down before anybody sees it: after a crash nothing else is signed over as many entries.
-        self.parts.store.ledger_tree().put_checkpoint(&row).await?;
+        let tree = self.parts.store.ledger_tree();
+        if size != known {
+            // Written down before anybody sees it: after a crash nothing else is signed over as many entries.
+            tree.put_checkpoint(&row).await?;
+        }
+        self.ask_witnesses(size, &mut note).await;
+        let policy = Trust {
+            witnesses: self
+                .witnesses
+                .iter()
+                .map(|witness| witness.key.clone())
+                .collect(),
+            required: self.parts.config.witnesses_required,
+            ..self.trust()
+        };
+        if let Err(error) = policy.open(&note) {
+            tracing::warn!(%error, entries = size, "the checkpoint is not published");
+            return Ok(());
+        }
+        row.note = note.to_string();
+        row.published_at = Some(self.parts.clock.now());
+        tree.put_checkpoint(&row).await?;
         self.state().published = read(row);
         Ok(())
     }
 
-    fn sign(&self, size: u64, root: Hash) -> String {
+    /// Asks all witnesses at once, and puts what they sign under the note.
+    async fn ask_witnesses(&self, size: u64, note: &mut Note) {
+        let mut asked = tokio::task::JoinSet::new();
+        for (at, witness) in self.witnesses.iter().enumerate() {
+            let saw = self
+                .state()
+                .witnesses
+                .get(at)
+                .map_or(0, |status| status.signed);
+            let (witness, ledger, note) =
+                (witness.clone(), self.parts.ledger.clone(), note.clone());
+            asked.spawn(async move { (at, witness.ask(&ledger, (size, &note), saw).await) });
+        }
+        while let Some(answered) = asked.join_next().await {
+            let Ok((at, answered)) = answered else {
+                continue;
+            };
+            let mut state = self.state();
+            let Some(status) = state.witnesses.get_mut(at) else {
+                continue;
+            };
+            match answered {
+                Ok(signature) => {
+                    status.signed = size;
+                    status.error = None;
+                    note.sign(signature);
+                }
+                Err(error) => {
+                    // What does not change is said once.
+                    if status.error.as_ref() != Some(&error) {
+                        tracing::error!(%error, witness = status.name, "a witness did not sign");
+                    }
+                    status.error = Some(error);
+                }
+            }
+        }
+    }
+
+    fn sign(&self, size: u64, root: Hash) -> Note {
         let origin = self.origin.clone();
         let mut note = Note::new(Checkpoint { origin, size, root }.text());
         for (public, key) in &self.signers {
@@ -317,7 +428,7 @@ impl Log {
             let (name, id) = (public.name().to_owned(), public.id());
             note.sign(Signature { name, id, bytes });
         }
-        note.to_string()
+        note
     }
 
     /// Whether the ledger goes on from what was signed last.

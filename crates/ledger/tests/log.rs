@@ -34,6 +34,7 @@ async fn try_open(directory: &Path, config: LedgerConfig) -> Result<House, LogEr
         keys: Arc::new(Keystore::open(&directory.join("keys"), &source)?),
         clock: Arc::new(SystemClock),
         config,
+        roots: Vec::new(),
         host: "log.example".to_owned(),
     };
     let log = match Log::open(parts).await {

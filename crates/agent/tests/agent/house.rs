@@ -287,6 +287,7 @@ async fn open(
         keys: keys.clone(),
         clock: clock.clone(),
         config: LedgerConfig::default(),
+        roots: Vec::new(),
         host: "fleet.test".to_owned(),
     });
     let log = log.await.expect("opens");

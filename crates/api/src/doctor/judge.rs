@@ -7,6 +7,7 @@ use palisade_detect::{DetectStats, rules::RulesStatus};
 use palisade_export::{ExportState, ExportStatus};
 use palisade_identity::CaCertificate;
 use palisade_respond::Switch;
+use palisade_store::CheckpointRow;
 
 use super::Finding;
 
@@ -146,6 +147,55 @@ pub fn ledger(written: u64, kept: u64) -> Finding {
             "keep the database as it is for who looks into it, and run `palisade ledger verify`",
         ),
         false => Finding::ok(CHECK, format!("{kept} entries; the newest is there")),
+    }
+}
+
+/// Checkpoints of the ledger: whether it agrees with the last that was signed, and whether others may see that.
+/// `unheard` says of witnesses why they did not sign.
+#[must_use]
+pub fn checkpoints(
+    (entries, withheld): (u64, Option<String>),
+    newest: Option<&CheckpointRow>,
+    unheard: &[String],
+) -> Finding {
+    const CHECK: &str = "checkpoints";
+    let mend =
+        "keep the data directory as evidence, and restore it from a backup that has all entries";
+    if let Some(why) = withheld {
+        return Finding::fail(CHECK, why, mend);
+    }
+    match newest {
+        None => Finding::ok(CHECK, "none is signed yet"),
+        Some(signed) if signed.size > entries => Finding::fail(
+            CHECK,
+            format!(
+                "one over {} entries was signed, and there are {entries}: the end of the ledger was cut off",
+                signed.size
+            ),
+            mend,
+        ),
+        Some(signed) if signed.published_at.is_none() => Finding::warn(
+            CHECK,
+            format!(
+                "the one over {} entries waits for its witnesses, and nobody sees it before: {}",
+                signed.size,
+                match unheard {
+                    [] => "too few have signed".to_owned(),
+                    some => some.join("; "),
+                }
+            ),
+            "see that the witnesses can be reached: `palisade ledger status`",
+        ),
+        Some(signed) if !unheard.is_empty() => Finding::warn(
+            CHECK,
+            format!(
+                "the newest is over {} entries; {}",
+                signed.size,
+                unheard.join("; ")
+            ),
+            "see that the witnesses can be reached: `palisade ledger status`",
+        ),
+        Some(signed) => Finding::ok(CHECK, format!("the newest is over {} entries", signed.size)),
     }
 }
 

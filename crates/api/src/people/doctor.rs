@@ -109,9 +109,21 @@ async fn ledger(state: &PeopleState) -> Vec<Finding> {
         Err(failed) => return vec![failed],
     };
     let kept = newest.as_ref().map_or(0, |entry| entry.seq);
+    let signed = match in_time(parts.store.ledger_tree().newest_checkpoint()).await {
+        Ok(signed) => signed,
+        Err(failed) => return vec![failed],
+    };
+    let log = parts.log.status();
+    let unheard = log.witnesses.iter().filter_map(|witness| {
+        let why = witness.error.as_ref()?;
+        Some(format!("the witness {}: {why}", witness.name))
+    });
+    let unheard: Vec<String> = unheard.collect();
+    let withheld = log.withheld.map(|why| why.to_string());
     let event = newest.and_then(|entry| serde_json::from_str::<Event>(&entry.body).ok());
     vec![
         doctor::ledger(written, kept),
+        doctor::checkpoints((kept, withheld), signed.as_ref(), &unheard),
         // The clock is looked at after what it is compared with.
         doctor::clock(event.map(|event| event.time), parts.clock.now()),
     ]

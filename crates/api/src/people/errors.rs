@@ -57,9 +57,10 @@ impl From<LogError> for Problem {
             LogError::Ledger(error) => error.into(),
             LogError::Trust(_) => Self::invalid(error),
             LogError::Withheld(_) | LogError::NotYet { .. } => Self::conflict(error),
-            LogError::Keys(_) | LogError::Name(..) | LogError::Renamed { .. } => {
-                Self::internal(&error)
-            }
+            LogError::Keys(_)
+            | LogError::Witness(..)
+            | LogError::Name(..)
+            | LogError::Renamed { .. } => Self::internal(&error),
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use palisade_core::Timestamp;
-use palisade_ledger::{LogStatus, Published};
+use palisade_ledger::{LogStatus, Published, WitnessStatus};
 use palisade_tlog::{MAX_ENTRY, Tile, base64};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -204,6 +204,36 @@ pub(crate) struct LedgerLog {
     checkpoint: Option<LedgerCheckpoint>,
     /// Why no checkpoint is signed. Null where they are.
     withheld: Option<String>,
+    /// How many witnesses must have signed a checkpoint before others see it.
+    #[schema(minimum = 0)]
+    witnesses_required: usize,
+    /// Who else sees each checkpoint.
+    witnesses: Vec<LedgerWitness>,
+}
+
+/// A witness.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LedgerWitness {
+    /// Its name.
+    name: String,
+    /// Where it is.
+    url: String,
+    /// Over how many entries it signed last, since the server started.
+    #[schema(minimum = 0)]
+    signed: u64,
+    /// Why it did not sign the newest checkpoint. Null where it did, or was not asked yet.
+    error: Option<String>,
+}
+
+impl From<WitnessStatus> for LedgerWitness {
+    fn from(status: WitnessStatus) -> Self {
+        Self {
+            name: status.name,
+            url: status.url,
+            signed: status.signed,
+            error: status.error.map(|error| error.to_string()),
+        }
+    }
 }
 
 /// A checkpoint.
@@ -249,6 +279,8 @@ async fn get_log(
         keys,
         published,
         withheld,
+        required,
+        witnesses,
     } = log.status();
     Json(LedgerLog {
         origin,
@@ -256,5 +288,7 @@ async fn get_log(
         public: log.is_public(),
         checkpoint: published.map(LedgerCheckpoint::from),
         withheld: withheld.map(|why| why.to_string()),
+        witnesses_required: required,
+        witnesses: witnesses.into_iter().map(LedgerWitness::from).collect(),
     })
 }

@@ -89,6 +89,7 @@ impl House {
             keys: keys.clone(),
             clock: clock.clone(),
             config: LedgerConfig::default(),
+            roots: Vec::new(),
             host: "fleet.test".to_owned(),
         });
         let log = log.await.expect("opens");

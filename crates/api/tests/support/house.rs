@@ -116,6 +116,7 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
         keys: keys.clone(),
         clock: shared_clock.clone(),
         config: LedgerConfig::default(),
+        roots: Vec::new(),
         host: "fleet.test".to_owned(),
     });
     let log = log.await.expect("opens");

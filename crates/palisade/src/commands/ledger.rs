@@ -26,6 +26,12 @@ const COLUMNS: [Column; 5] = [
     column("WHAT", "/what"),
 ];
 
+const WITNESSES: [Column; 3] = [
+    column("WITNESS", "/name"),
+    column("SIGNED", "/signed"),
+    column("ERROR", "/error"),
+];
+
 /// The audit log, on a server or in files.
 #[derive(Debug, Args)]
 pub(crate) struct LedgerNoun {
@@ -73,6 +79,9 @@ after it, and a server that was rolled back. Exit code 6 where something is not 
   palisade ledger checkpoint > monday.checkpoint
   palisade ledger checkpoint --json")]
     Checkpoint,
+    /// Show which log the ledger is, how far it is signed, and what its witnesses say
+    #[command(after_help = "Examples:\n  palisade ledger status\n  palisade ledger status --json")]
+    Status,
     /// Print the keys that sign checkpoints, as verifiers take them
     #[command(after_help = "Examples:\n  palisade ledger key > ledger.key")]
     Key,
@@ -136,6 +145,7 @@ impl Act for LedgerCommand {
             }
             Self::Verify(args) => args.run(session),
             Self::Checkpoint => checkpoint(session),
+            Self::Status => status(session),
             Self::Key => key(session),
             Self::Prove { entry, out } => prove(entry, out.as_deref(), session),
             Self::Head => {
@@ -175,6 +185,25 @@ fn checkpoint(session: &Session) -> Result<(), Failure> {
         true => session.output.json(found),
         false => session.output.text(text(found, "note").trim_end()),
     }
+}
+
+fn status(session: &Session) -> Result<(), Failure> {
+    let answer = log(session)?;
+    if session.output.is_json() {
+        return session.output.json(&answer);
+    }
+    session.output.record(
+        &answer,
+        &[
+            column("origin", "/origin"),
+            column("checkpoint over", "/checkpoint/entries"),
+            column("signed at", "/checkpoint/signed_at"),
+            column("withheld", "/withheld"),
+            column("witnesses required", "/witnesses_required"),
+        ],
+    )?;
+    let witnesses = json!({ "items": answer["witnesses"] });
+    session.output.list(&witnesses, &WITNESSES)
 }
 
 fn key(session: &Session) -> Result<(), Failure> {

@@ -72,7 +72,7 @@ fn damaged(error: &StoreError) -> Finding {
 }
 
 async fn contents(store: &Store) -> Vec<Finding> {
-    let mut findings = vec![clock(store).await];
+    let mut findings = vec![clock(store).await, checkpoints(store).await];
     findings.extend(authority::examine(store).await);
     findings
 }
@@ -84,4 +84,16 @@ async fn clock(store: &Store) -> Finding {
     };
     let newest = entry.and_then(|entry| serde_json::from_str::<Event>(&entry.body).ok());
     doctor::clock(newest.map(|event| event.time), SystemClock.now())
+}
+
+async fn checkpoints(store: &Store) -> Finding {
+    let found = async {
+        let entry = store.journal().ledger_head().await?;
+        let signed = store.ledger_tree().newest_checkpoint().await?;
+        Ok::<_, StoreError>((entry.map_or(0, |entry| entry.seq), signed))
+    };
+    match found.await {
+        Ok((entries, signed)) => doctor::checkpoints((entries, None), signed.as_ref(), &[]),
+        Err(error) => damaged(&error),
+    }
 }

@@ -90,6 +90,7 @@ impl Ground {
             keys: keys.clone(),
             clock: clock.clone(),
             config: config.ledger.clone(),
+            roots: witness_roots(config, data)?,
             host: drills::host(&config.identity.server_names),
         });
         let log = log.await.context("the ledger")?;
@@ -404,6 +405,20 @@ and give the token when you are asked. Then make a product and a token for its f
         ));
         ground.close().await;
     }
+}
+
+/// The roots that each witness of the ledger is reached by.
+fn witness_roots(config: &Config, data: &DataDir) -> Result<Vec<Vec<Vec<u8>>>, Failure> {
+    let witnesses = config.ledger.witnesses.iter();
+    let roots = witnesses.map(|witness| {
+        if !witness.is_tls() {
+            return Ok(Vec::new());
+        }
+        let ca = witness.ca.as_ref().map(|file| data.path().join(file));
+        let roots = palisade_oidc::files::read_roots(ca.as_deref()).map_err(Failure::new);
+        roots.context(&witness.url)
+    });
+    roots.collect()
 }
 
 async fn never_fails(run: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {
