@@ -60,6 +60,18 @@ pub(crate) struct Facts {
     keys_read_s: i64,
 }
 
+impl Facts {
+    /// What was said at a time.
+    pub(crate) fn of(metadata: Metadata, keys: CoreJsonWebKeySet, now_s: i64) -> Self {
+        Self {
+            metadata,
+            keys,
+            read_s: now_s,
+            keys_read_s: now_s,
+        }
+    }
+}
+
 /// What is known of one provider.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -101,12 +113,10 @@ impl Known {
             return self.facts.load_full().ok_or_else(|| failed.1.clone());
         }
         match Metadata::discover_async(self.issuer.clone(), http).await {
-            Ok(metadata) => Ok(self.learn(Facts {
-                keys: metadata.jwks().clone(),
-                metadata,
-                read_s: now_s,
-                keys_read_s: now_s,
-            })),
+            Ok(metadata) => {
+                let keys = metadata.jwks().clone();
+                Ok(self.learn(Facts::of(metadata, keys, now_s)))
+            }
             Err(error) => {
                 let why = in_words(&error);
                 self.failed.store(Some(Arc::new((now_s, why.clone()))));

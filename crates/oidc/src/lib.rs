@@ -7,6 +7,8 @@
 mod client;
 mod error;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod identity;
 mod known;
