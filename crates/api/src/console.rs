@@ -124,12 +124,10 @@ fn file<D: RustEmbed>(name: &str, headers: &HeaderMap) -> Option<Response> {
 }
 
 fn entity_tag(digest: &[u8]) -> String {
-    let digits: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("\"{digits}\"")
+    format!(
+        "\"{}\"",
+        palisade_core::hex(&digest[..digest.len().min(16)])
+    )
 }
 
 fn has(headers: &HeaderMap, tag: &str) -> bool {

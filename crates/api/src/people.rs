@@ -28,6 +28,7 @@ mod doctor;
 mod document;
 mod drills;
 mod elevations;
+mod emails;
 mod errors;
 mod events;
 mod explain;
@@ -37,7 +38,6 @@ mod failures;
 mod findings;
 mod gate;
 mod grants;
-mod hex;
 mod import;
 mod ledger;
 mod ledger_log;
@@ -214,7 +214,10 @@ impl PeopleState {
     pub fn with_authenticator(parts: PeopleParts, authenticator: Arc<dyn Authenticator>) -> Self {
         let denials = Denials::new(parts.journal.clone(), parts.clock.clone());
         let access_log = AccessLog::new(parts.store.clone(), parts.clock.clone());
-        let actions = palisade_people::Catalogue::new(routes().actions());
+        let actions = palisade_people::Catalogue::new(
+            routes().actions(),
+            access::Scope::ALL.iter().map(|scope| scope.as_str()),
+        );
         if let Err(problem) = actions.and_then(|actions| parts.people.know_actions(actions)) {
             // Nobody who logs in may do anything then; a test holds that it does not come to that.
             tracing::error!(%problem, "the roles that ship cannot be read");
@@ -335,6 +338,11 @@ impl PeopleState {
         self.inner.doors.get().map_or(&[], Vec::as_slice)
     }
 
+    /// What became of letters to the people of accounts.
+    pub(crate) fn notice_stats(&self) -> palisade_people::NoticeStats {
+        self.parts().people.notice_stats()
+    }
+
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.inner.closing
     }
@@ -357,6 +365,7 @@ fn routes() -> Routes {
         .and(oidc::routes())
         .and(oidc_link::routes())
         .and(own_account::routes())
+        .and(emails::routes())
         .and(passkeys::routes())
         .and(accounts::routes())
         .and(assignments::routes())

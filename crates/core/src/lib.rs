@@ -10,6 +10,7 @@ mod device;
 mod event;
 mod finding;
 mod grant;
+mod hex;
 mod id;
 mod network;
 pub mod port;
@@ -26,6 +27,7 @@ pub use device::{Device, Labels, LabelsError, Product, Segment};
 pub use event::{Actor, AdministrativeAct, Door, Event, EventKind, Outcome, SessionEnd};
 pub use finding::{Confidence, Detector, Finding, Severity};
 pub use grant::{Grant, GrantActions, GrantScope};
+pub use hex::{hex, unhex};
 pub use id::{
     ActionId, AuditRunId, CaseId, DeviceId, DrillId, EventId, FindingId, GrantId, IdError,
     PolicyId, ProductId, SegmentId, ServiceId, SuppressionId, TokenId, TrustDomain,

@@ -209,10 +209,7 @@ fn make_issuer(
     let root_end = parse("the root's certificate", root)?.validity().not_after;
     params.not_after = params.not_after.min(root_end.to_datetime());
     let key_id = params.key_identifier(&public_key);
-    let id: String = key_id[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let id = palisade_core::hex(&key_id[..8]);
     // Each issuer has a name of its own, so that no client mistakes one for the other.
     params.distinguished_name = common_name(format!("Palisade issuer {id} {domain}"));
     let signer = Issuer::from_ca_cert_der(root, CaKey(Arc::new(root_key)))?;

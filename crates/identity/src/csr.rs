@@ -8,7 +8,7 @@
 //! certificate that it renews (which key signed it, and where the CRL is).
 
 use aws_lc_rs::digest::{SHA256, digest};
-use palisade_core::{Principal, TrustDomain};
+use palisade_core::{Principal, TrustDomain, hex};
 use rcgen::SubjectPublicKeyInfo;
 use x509_parser::{
     certification_request::X509CertificationRequest,
@@ -23,8 +23,6 @@ use x509_parser::{
     public_key::PublicKey,
     x509::{SubjectPublicKeyInfo as ParsedKey, X509Version},
 };
-
-use crate::rotation::hex;
 
 /// The largest request, in bytes of DER.
 pub const MAX_CSR: usize = 16 * 1024;

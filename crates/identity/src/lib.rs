@@ -41,4 +41,5 @@ pub use maker::MakerCa;
 pub use peer::{Peer, PeerError};
 pub use refusals::{Dead, RefusedHandshake};
 pub use revocation::RevocationReason;
+pub use rotation::{LONGEST_ROTATION_S, ROTATION_S};
 pub use verifier::ClientAuth;

@@ -21,7 +21,7 @@ use std::{
 };
 
 use palisade_core::{
-    ActionId, DeviceId, Principal, Serial,
+    ActionId, DeviceId, Principal, Serial, hex,
     port::{DeviceLine, EffectError, Progress},
 };
 use palisade_store::{CertificateRecord, Rotation, RotationState};
@@ -35,6 +35,11 @@ use crate::{
     CheckedCsr, CsrError, Identity, IdentityError, Issued, PublicKeyFacts, rotation::state::Step,
 };
 
+/// How long a device has to follow, and how long its old certificates stay once it has a new one, in seconds, unless
+/// said otherwise: a day.
+pub const ROTATION_S: u64 = 86_400;
+/// The longest of both, in seconds: thirty days.
+pub const LONGEST_ROTATION_S: u64 = 30 * 86_400;
 /// What devices are asked, as the last level of their topic.
 pub(crate) const ABOUT: &str = "rotate";
 /// Attempts to write down a step while others write too.
@@ -290,8 +295,4 @@ impl Identity {
 /// The SHA-256 of a certificate's key, as rotations name it.
 fn key_of(der: &[u8]) -> String {
     hex(&PublicKeyFacts::of(der).sha256)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

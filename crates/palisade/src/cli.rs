@@ -9,12 +9,13 @@ use serde_json::json;
 use crate::{
     client::{Noun, Verb},
     commands::{
-        AccessCommand, AccountCommand, ActionCommand, ApiTokenCommand, AuditCommand,
-        BaselineCommand, CaCommand, CaseCommand, DeviceCommand, EventsCommand, ExportCommand,
-        FindingCommand, GrantCommand, LedgerNoun, LoginCommand, LogoutCommand, MessageCommand,
-        PasswordCommand, PlaybookNoun, PolicyCommand, ProductCommand, ResponseCommand, RoleCommand,
-        RulesCommand, SegmentCommand, ServiceCommand, SessionCommand, StatusCommand,
-        SuppressionCommand, TeamCommand, TokenCommand, WhoamiCommand,
+        AccessCommand, AccountCommand, ActionCommand, ApiTokenCommand, ApprovalCommand,
+        AuditCommand, BaselineCommand, CaCommand, CaseCommand, DeviceCommand, ElevationCommand,
+        EventsCommand, ExportCommand, FindingCommand, GrantCommand, LedgerNoun, LoginCommand,
+        LogoutCommand, MessageCommand, PasswordCommand, PlaybookNoun, PolicyCommand,
+        ProductCommand, ResponseCommand, RoleCommand, RulesCommand, SegmentCommand, ServiceCommand,
+        SessionCommand, StatusCommand, SuppressionCommand, TeamCommand, TokenCommand,
+        WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -89,6 +90,10 @@ enum Command {
     Role(Noun<RoleCommand>),
     /// Teams: what each of their members is
     Team(Noun<TeamCommand>),
+    /// Acts that wait for a second person: look at them, approve, refuse
+    Approval(Noun<ApprovalCommand>),
+    /// Roles for a time, on request: ask, approve, refuse, end
+    Elevation(Noun<ElevationCommand>),
     /// Access: who did, tried and read what, and reviews of who may what
     Access(Noun<AccessCommand>),
     /// Passwords: whether one may be used
@@ -173,6 +178,8 @@ impl Cli {
             Command::Account(noun) => noun.run(output).map(crate::done),
             Command::Role(noun) => noun.run(output).map(crate::done),
             Command::Team(noun) => noun.run(output).map(crate::done),
+            Command::Approval(noun) => noun.run(output).map(crate::done),
+            Command::Elevation(noun) => noun.run(output).map(crate::done),
             Command::Access(noun) => noun.run(output).map(crate::done),
             Command::Password(command) => command.run(&output),
             Command::Device(noun) => noun.run(output).map(crate::done),

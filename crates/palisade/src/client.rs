@@ -41,6 +41,9 @@ pub(crate) struct ConnectionArgs {
     /// The server's root certificate in PEM, instead of the one that was noted
     #[arg(long, global = true, value_name = "FILE", env = "PALISADE_CA")]
     pub(crate) ca: Option<PathBuf>,
+    /// The approval of somebody else for this very act, which was refused for want of it before
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) approval: Option<String>,
 }
 
 /// A noun of the command line with its verbs.
@@ -106,7 +109,10 @@ impl Session {
         };
         Ok(Self {
             output,
-            client: Client::new(&server, &ca, Some(token))?,
+            client: Client {
+                approval: connection.approval.clone(),
+                ..Client::new(&server, &ca, Some(token))?
+            },
             root_pem: ca,
         })
     }
@@ -167,6 +173,8 @@ pub(crate) struct Client {
     agent: Agent,
     server: String,
     token: Option<String>,
+    /// Who approved what is asked for, where it waits for a second person.
+    approval: Option<String>,
 }
 
 impl std::fmt::Debug for Client {
@@ -206,6 +214,7 @@ impl Client {
             agent: config.new_agent(),
             server: server.to_owned(),
             token,
+            approval: None,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use palisade_store::{Account, RoleAssignment};
 
-use crate::{AccountName, Context, PasswordHash, People, PeopleError, Role};
+use crate::{AccountName, Context, PasswordHash, People, PeopleError, Role, notices::Attack};
 
 /// What an account is to be.
 pub struct NewAccount {
@@ -173,6 +173,7 @@ impl People {
         begun.map_err(PeopleError::TooMany)?;
         let hash = PasswordHash::stored(account.password.clone());
         if !self.workshop.run(move || hash.is_of(&password)).await? {
+            self.note_attempt(&account.name, source, Attack::Password);
             return Err(PeopleError::NotRight);
         }
         self.attempts.succeeded(account.name.as_str(), source, true);

@@ -16,6 +16,8 @@ const MAX_OF_ADDRESS: i64 = 900;
 const FORGOTTEN_S: i64 = 3_600;
 /// Names and addresses remembered; beyond that the rest of them share one place.
 const MAX_PLACES: usize = 20_000;
+/// A name that is none may be long: so many characters of it count.
+const MAX_NAME: usize = 64;
 
 /// Attempts of late.
 #[derive(Debug, Default)]
@@ -76,6 +78,15 @@ impl Attempts {
         Ok(())
     }
 
+    /// Whether further attempts at an account must wait.
+    pub(crate) fn is_held_back(&self, account: &str) -> bool {
+        let key = Key::Account(account.chars().take(MAX_NAME).collect());
+        let places = self.0.lock().unwrap_or_else(|broken| broken.into_inner());
+        places
+            .get(&key)
+            .is_some_and(|place| place.count > FREE_OF_ACCOUNT)
+    }
+
     /// Takes an attempt back that brought the right password: the account's count begins anew, and the
     /// address has one less. Whoever has one account must not be let try others with it.
     pub(crate) fn succeeded<'a>(
@@ -102,8 +113,7 @@ impl Attempts {
 }
 
 fn keys(account: Option<&str>, source: Option<IpAddr>) -> Vec<(Key, u32, i64)> {
-    // A name that is none may be long.
-    let name = account.map(|account| Key::Account(account.chars().take(64).collect()));
+    let name = account.map(|account| Key::Account(account.chars().take(MAX_NAME).collect()));
     let address = source.map_or(Key::Others, |source| Key::Address(network(source)));
     let name = name.map(|name| (name, FREE_OF_ACCOUNT, MAX_OF_ACCOUNT));
     let address = (address, FREE_OF_ADDRESS, MAX_OF_ADDRESS);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use palisade_mail::SmtpConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -31,6 +32,10 @@ pub struct AccountsConfig {
     pub passkeys: PasskeyRules,
     /// How long who logged in stays so.
     pub sessions: SessionRules,
+    /// The server that takes mail to the people of accounts, who are told what happens to these: `[accounts.mail]` with
+    /// `server`, `port`, `tls`, `from`, `username`, `password_file`, `ca`, `timeout_s`. Nobody is told where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<SmtpConfig>,
     /// Providers of OpenID Connect that people sign in with, at most 8, each a table `[[accounts.oidc]]`: `name`,
     /// `label`, `issuer`, `client_id`, `client_secret_file` or `client_secret_env`, `ca`, `scopes`, `name_claim`,
     /// `roles_claim`, `roles`, `make_accounts`, `second_factor_amr`, `second_factor_acr` (docs/people.md).
@@ -91,6 +96,7 @@ impl Default for AccountsConfig {
             passwords: PasswordRules::default(),
             passkeys: PasskeyRules::default(),
             sessions: SessionRules::default(),
+            mail: None,
             oidc: Vec::new(),
         }
     }
@@ -182,6 +188,9 @@ pub enum AccountsConfigError {
     /// Browsers do not reach the console there, or passkeys could not be used there.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// The server that takes mail cannot work, or is not safe.
+    #[error("accounts.mail.{0}")]
+    Mail(String),
     /// A provider cannot work, or is not safe.
     #[error("accounts.oidc{0}")]
     Oidc(String),
@@ -240,6 +249,9 @@ impl AccountsConfig {
             }
         }
         RelyingParty::new(self, DEFAULT_PORT)?;
+        if let Some(mail) = &self.mail {
+            mail.check().map_err(AccountsConfigError::Mail)?;
+        }
         check_all(&self.oidc).map_err(AccountsConfigError::Oidc)
     }
 }

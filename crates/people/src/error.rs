@@ -25,6 +25,9 @@ pub enum OpenError {
         /// What is wrong, and what would be right.
         why: String,
     },
+    /// The server that takes mail cannot be used.
+    #[error("accounts.mail: {0}")]
+    Mail(String),
     /// There is no randomness, or the key is none.
     #[error("the key that seals second factors cannot be made or used")]
     Seal,
@@ -42,6 +45,9 @@ pub enum PeopleError {
     /// It is the last owner.
     #[error("this is the last owner: make another one first")]
     LastOwner,
+    /// A text is no address to tell somebody at.
+    #[error("email: {0}")]
+    Address(palisade_mail::NotAnAddress),
     /// What was shown is not right.
     #[error("what was shown is not right")]
     NotRight,

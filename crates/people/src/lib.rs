@@ -11,6 +11,7 @@ mod config;
 mod error;
 mod log_in;
 mod name;
+mod notices;
 mod oidc;
 mod passkey_log_in;
 mod passkeys;
@@ -33,6 +34,7 @@ pub use log_in::{
     Wanted,
 };
 pub use name::{AccountName, NotAName};
+pub use notices::{NoticeStats, check_email};
 pub use oidc::{Arrived, CodeError, OidcBegun, OidcChange, OidcConfig, OidcError, OidcRefusal};
 pub use passkey_log_in::PasskeyLogInError;
 pub use passkeys::{Begun, Enrolled};

@@ -8,7 +8,8 @@ use palisade_core::{Timestamp, TokenId};
 use palisade_store::{Account, AccountSession};
 
 use crate::{
-    AccountName, Bond, PasswordHash, People, PeopleError, Role, Standing, attempts, secret,
+    AccountName, Bond, PasswordHash, People, PeopleError, Role, Standing, attempts,
+    notices::Attack, secret,
 };
 
 /// The prefix of a session's secret.
@@ -143,8 +144,10 @@ impl People {
     pub async fn log_in(&self, who: LogIn) -> Result<Opened, LogInError> {
         let now = self.ground.clock.now();
         let name = who.account.to_ascii_lowercase();
-        let begun = self.attempts.begin(name.as_str(), who.source, now);
-        begun.map_err(PeopleError::TooMany)?;
+        if let Err(seconds) = self.attempts.begin(name.as_str(), who.source, now) {
+            self.note_attempt(&name, who.source, Attack::Password);
+            return Err(PeopleError::TooMany(seconds).into());
+        }
         let found = match AccountName::parse(&name) {
             Ok(name) => self.ground.store.accounts().find(name.as_str()).await?,
             Err(_) => None,
@@ -158,6 +161,7 @@ impl People {
         let work = move || hash.is_of(&password);
         let is_right = self.workshop.run(work).await.map_err(PeopleError::from)?;
         let Some(account) = found.filter(|account| is_right && !account.disabled) else {
+            self.note_attempt(&name, who.source, Attack::Password);
             return Err(LogInError::NotRight);
         };
         let wanted = self.factors(&account.name).await?;
@@ -168,6 +172,7 @@ impl People {
                 return Err(LogInError::SecondFactor(wanted));
             };
             if !self.take_code(&account.name, &code).await? {
+                self.note_attempt(&name, who.source, Attack::Code);
                 return Err(LogInError::SecondFactor(wanted));
             }
         }
@@ -281,9 +286,7 @@ impl People {
         session: &AccountSession,
         browser: &str,
     ) -> Result<bool, PeopleError> {
-        let browser = secret::hash(browser)
-            .iter()
-            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let browser = palisade_core::hex(&secret::hash(browser));
         if let Some(bound) = &session.browser {
             return Ok(*bound == browser);
         }

@@ -13,6 +13,7 @@ use crate::{
     AccountsConfig, Blocklist, BlocklistError, OpenError, PasswordHash, PasswordPolicy,
     PeopleError, Role, RoleBook, RoleText, SessionRules, Workshop,
     attempts::Attempts,
+    notices::Post,
     oidc::Providers,
     relying_party::{OriginError, RelyingParty},
     roles::{Newest, read_files},
@@ -38,6 +39,7 @@ pub struct People {
     pub(crate) role_files: Vec<RoleText>,
     pub(crate) book: OnceLock<RoleBook>,
     pub(crate) providers: Providers,
+    pub(crate) post: Post,
 }
 
 /// What [`People`] stands on.
@@ -80,6 +82,7 @@ impl People {
             role_files: read_files(&data.join("roles")),
             book: OnceLock::new(),
             providers,
+            post: Post::open(config.mail.as_ref(), data).map_err(OpenError::Mail)?,
         }))
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use palisade_core::{DeviceId, Mode, Network, ProductId, SegmentId, Severity, TopicPattern};
+use palisade_mail::{SmtpConfig, Tls as EmailTls};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::check_email;
@@ -154,17 +155,20 @@ pub struct EmailConfig {
     pub timeout_s: u64,
 }
 
-/// How a connection to a mail server is protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EmailTls {
-    /// TLS begins after a greeting; a server that does not offer it gets no mail.
-    #[default]
-    Starttls,
-    /// TLS from the first byte.
-    Implicit,
-    /// None; to this machine only.
-    InsecureLoopback,
+impl EmailConfig {
+    /// The server, without whom it is to tell.
+    pub(crate) fn smtp(&self) -> SmtpConfig {
+        SmtpConfig {
+            server: self.server.clone(),
+            port: self.port,
+            tls: self.tls,
+            from: self.from.clone(),
+            username: self.username.clone(),
+            password_file: self.password_file.clone(),
+            ca: self.ca.clone(),
+            timeout_s: self.timeout_s,
+        }
+    }
 }
 
 fn email_timeout_s() -> u64 {

@@ -17,10 +17,11 @@ mod switch;
 
 pub use action::{ActionStepError, name as state_name};
 pub use case::CaseStepError;
-pub use config::{Caps, EmailConfig, EmailTls, NeverTouch, RespondConfig, WebhookConfig};
+pub use config::{Caps, EmailConfig, NeverTouch, RespondConfig, WebhookConfig};
 pub use effect::{DestinationError, LoweredTrust, detached as detached_effectors};
 pub use engine::{ActionInfo, CaseFile, Hand, Happened, Respond, RespondParts, RespondStats};
 pub use error::{DeskError, RespondError};
+pub use palisade_mail::Tls as EmailTls;
 pub use playbook::{
     BookError, Conditions, MAX_TEXT as MAX_PLAYBOOK, Origin, Playbook, PlaybookInfo,
     PlaybookProblem, Repeated, SHIPPED, Span, Step, SubjectKind, Trigger, check_directory,

@@ -265,7 +265,11 @@ async fn note_use(connection: &mut AnyConnection, entry: &AccessEntry) -> Result
     sqlx::query(
         "INSERT INTO access_uses (kind, subject, action, outcome, times, first_at, last_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (kind, subject, action, outcome) DO UPDATE \
-         SET times = access_uses.times + excluded.times, last_at = excluded.last_at",
+         SET times = access_uses.times + excluded.times, \
+         first_at = CASE WHEN excluded.first_at < access_uses.first_at THEN excluded.first_at \
+         ELSE access_uses.first_at END, \
+         last_at = CASE WHEN excluded.last_at > access_uses.last_at THEN excluded.last_at \
+         ELSE access_uses.last_at END",
     )
     .bind(entry.kind.as_str())
     .bind(entry.subject.as_str())

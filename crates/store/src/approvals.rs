@@ -285,6 +285,21 @@ impl Approvals<'_> {
         .await?;
         Ok(done.rows_affected() == 1)
     }
+
+    /// Ends an elevation that holds now; `false` where it does not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_role(&self, id: TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE elevations SET ends_at = $2 WHERE id = $1 AND state = 'approved' AND ends_at > $2",
+        )
+        .bind(id.to_string())
+        .bind(row::nanos(now))
+        .execute(self.store.writer())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
 }
 
 fn read(found: &AnyRow) -> Result<Approval, StoreError> {

@@ -32,6 +32,7 @@ mod journal;
 mod ledger;
 mod lock;
 mod mqtt;
+mod notices;
 mod open;
 mod passkeys;
 mod policies;
@@ -77,6 +78,7 @@ pub use journal::{
 };
 pub use ledger::{CheckpointRow, LedgerTree, NodeRow};
 pub use mqtt::{Mqtt, QueuedMessage, SessionOp};
+pub use notices::{AccountNotice, Mailbox, Notices};
 pub use open::Store;
 pub use passkeys::{PasskeyAdded, PasskeyRecord, Passkeys};
 pub use policies::{Policies, PolicyVersion};

@@ -12,6 +12,8 @@ mod detection;
 mod events;
 #[path = "conformance/identities.rs"]
 mod identities;
+#[path = "conformance/notices.rs"]
+mod notices;
 #[path = "conformance/passkeys.rs"]
 mod passkeys;
 

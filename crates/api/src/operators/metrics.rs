@@ -74,6 +74,14 @@ impl Operators {
         page.counter("access_log_requests_total", help, access.noted);
         let help = "Requests of people and programs that the log of access had no room for.";
         page.counter("access_log_lost_total", help, access.lost);
+        let notices = self.people.notice_stats();
+        let help = "Letters to the people of accounts that the mail server took.";
+        page.counter("account_letters_sent_total", help, notices.sent);
+        let help = "Letters to the people of accounts that the mail server did not take, each try.";
+        page.counter("account_letters_failed_total", help, notices.failed);
+        let help = "Notices that the people of accounts were not told of.";
+        let lost = notices.given_up + notices.uncounted;
+        page.counter("account_notices_lost_total", help, lost);
         decisions(&mut page, &self.pdp.stats());
         detection(&mut page, &self.detect.stats());
         response(&mut page, &self.respond);

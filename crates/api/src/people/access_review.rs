@@ -4,7 +4,7 @@ mod build;
 mod suggest;
 
 use axum::{Json, extract::State};
-use palisade_core::{EventId, Timestamp};
+use palisade_core::{EventId, ServiceId, Timestamp};
 use palisade_store::AccessReview;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -54,7 +54,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Suggestion {
     /// What it is: `dormant`, `never_signed_in`, `no_second_factor`, `unused_role`, `wide_role`, `token_unused`,
-    /// `token_without_end`, `token_for_everything` or `token_of_disabled`.
+    /// `token_unused_scopes`, `token_without_end`, `token_for_everything` or `token_of_disabled`.
     kind: &'static str,
     /// About which role or token, if not about the account.
     about: Option<String>,
@@ -106,6 +106,13 @@ pub(crate) struct ReviewedToken {
     /// What it may do.
     #[schema(value_type = Vec<ScopeName>)]
     scopes: Vec<String>,
+    /// The service that it publishes for, if it is one's.
+    #[schema(value_type = Option<schema::ServiceId>)]
+    service: Option<ServiceId>,
+    /// The scopes of which it did nothing in the time that is looked at; of a token for everything, of all there are.
+    unused: Vec<&'static str>,
+    /// What it did.
+    used: Vec<UsedAction>,
     /// When it ends, if it does.
     #[schema(value_type = Option<schema::Time>)]
     expires_at: Option<Timestamp>,

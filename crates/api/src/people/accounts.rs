@@ -1,6 +1,8 @@
 //! Accounts of people, for whoever administers.
 
-use axum::{Json, extract::State};
+use std::collections::HashMap;
+
+use axum::{Extension, Json, extract::State};
 use palisade_core::{Timestamp, TokenId};
 use palisade_people::{AccountName, NewAccount, PeopleError, Role};
 use palisade_store::{Account, AccountSession};
@@ -14,7 +16,9 @@ use super::{
     acts::Done,
     assignments::{Assignment, all_of, covers, in_words, known_role},
     auth::Caller,
+    emails::Email,
     extract::{JsonBody, NoParameters, Path, Query},
+    gate::Source,
     page::{Page, PageQuery},
     routes::Routes,
     schema,
@@ -89,6 +93,9 @@ pub(crate) struct AccountView {
     assignments: Vec<Assignment>,
     /// The teams that it is in.
     teams: Vec<String>,
+    /// Where its person is told what happens to it.
+    #[schema(value_type = Option<schema::EmailAddress>)]
+    email: Option<String>,
     /// Whether it is disabled.
     disabled: bool,
     /// Whether its person must change the password before anything else.
@@ -105,13 +112,21 @@ pub(crate) struct AccountView {
 }
 
 impl AccountView {
-    /// An account, with what it is besides its plain roles.
-    pub(super) fn of(account: Account, roles: &palisade_people::Roles) -> Self {
+    /// An account, with all that stands elsewhere.
+    pub(super) async fn whole(state: &PeopleState, account: Account) -> Result<Self, Problem> {
+        let people = &state.parts().people;
+        let email = people.email(&account.name).await?;
+        Ok(Self::of(account, email, &*people.roles().await?))
+    }
+
+    /// An account, with its address and what it is besides its plain roles.
+    fn of(account: Account, email: Option<String>, roles: &palisade_people::Roles) -> Self {
         let besides = roles.directory().assigned(&account.name);
         let teams = roles.directory().teams_of(&account.name);
         Self {
             assignments: besides.into_iter().map(Assignment::from).collect(),
             teams,
+            email,
             ..Self::from(account)
         }
     }
@@ -124,6 +139,7 @@ impl From<Account> for AccountView {
             roles: account.roles,
             assignments: Vec::new(),
             teams: Vec::new(),
+            email: None,
             disabled: account.disabled,
             must_change_password: account.must_change,
             created_at: account.created_at,
@@ -194,7 +210,7 @@ impl From<PeopleError> for Problem {
                 Self::new(ProblemKind::NotFound, error)
             }
             PeopleError::Stale => Self::new(ProblemKind::Forbidden, error),
-            PeopleError::Passkey => Self::invalid(error),
+            PeopleError::Passkey | PeopleError::Address(_) => Self::invalid(error),
             PeopleError::NoOrigin => Self::new(ProblemKind::Unavailable, error).retry_after(1),
             PeopleError::Store(error) => error.into(),
             PeopleError::Workshop(error) => error.into(),
@@ -220,6 +236,10 @@ pub(crate) struct AccountRequest {
     roles: Roles,
     /// Its first password; its person must change it.
     password: Password,
+    /// Where its person is told what happens to it.
+    #[serde(default, deserialize_with = "super::tokens::present")]
+    #[schema(value_type = schema::EmailAddress, required = false, nullable = false)]
+    email: Option<Email>,
 }
 
 /// What is to change of an account.
@@ -275,9 +295,17 @@ async fn list_accounts(
 ) -> Result<Json<Page<AccountView>>, Problem> {
     let accounts = state.store().accounts().list().await?;
     let roles = state.parts().people.roles().await?;
-    let views = accounts
+    let mut emails: HashMap<_, _> = state
+        .store()
+        .notices()
+        .emails()
+        .await?
         .into_iter()
-        .map(|account| AccountView::of(account, &roles));
+        .collect();
+    let views = accounts.into_iter().map(|account| {
+        let email = emails.remove(&account.name);
+        AccountView::of(account, email, &roles)
+    });
     Ok(Json(Page::cut(views, &query, |account| {
         account.name.clone()
     })))
@@ -293,6 +321,7 @@ async fn list_accounts(
 )]
 async fn create_account(
     State(state): State<PeopleState>,
+    Extension(Source(source)): Extension<Source>,
     caller: Caller,
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(request): JsonBody<AccountRequest>,
@@ -302,15 +331,25 @@ async fn create_account(
         known_role(&roles, role)?;
     }
     covers(&roles, &caller, request.roles.0.iter().cloned())?;
+    let name = request.name.0;
+    let people = &state.parts().people;
+    let email = request.email.as_ref().map(|email| email.0.as_str());
+    email.map(palisade_people::check_email).transpose()?;
     let new = NewAccount {
-        name: request.name.0,
+        name: name.clone(),
         roles: request.roles.0,
         password: request.password.0,
         must_change: true,
     };
-    let account = state.parts().people.create(new).await?;
-    let target = format!("{}: {}", account.name, account.roles.join(" "));
-    Ok(Done::created(target, account.into()))
+    let account = people.create(new).await?;
+    if email.is_some() {
+        people.set_email(&name, email, &caller.name, source).await?;
+    }
+    let target = format!("{name}: {}", account.roles.join(" "));
+    Ok(Done::created(
+        target,
+        AccountView::whole(&state, account).await?,
+    ))
 }
 
 /// Changes an account's roles (all that it is, bounds and times included), disables it, or enables it again. Its sessions end.
@@ -344,10 +383,12 @@ async fn change_account(
     }
     let account = people.account(&name).await?;
     let is_disabled = if account.disabled { " (disabled)" } else { "" };
-    let roles = people.roles().await?;
-    let words = in_words(&all_of(&account, &roles));
+    let words = in_words(&all_of(&account, &*people.roles().await?));
     let target = format!("{name}{is_disabled}: {words}");
-    Ok(Done::changed(target, AccountView::of(account, &roles)))
+    Ok(Done::changed(
+        target,
+        AccountView::whole(&state, account).await?,
+    ))
 }
 
 /// Sets an account's password, for who lost theirs. Its sessions end, and its person must change it.

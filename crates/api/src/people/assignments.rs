@@ -297,7 +297,7 @@ async fn set_account_roles(
     let assignments = read(request.assignments, &roles, state.parts().clock.now())?;
     covers(&roles, &caller, roles_of(&assignments))?;
     people.set_assignments(&name, &assignments).await?;
-    let view = AccountView::of(people.account(&name).await?, &*people.roles().await?);
+    let view = AccountView::whole(&state, people.account(&name).await?).await?;
     let target = format!("{name}: {}", in_words(&assignments));
     Ok(Done::changed(target, view))
 }

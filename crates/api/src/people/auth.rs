@@ -9,15 +9,14 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use palisade_core::{Actor, Clock, ServiceId, Timestamp, TokenId};
-use palisade_people::{
-    Bond, CameFrom, Catalogue, MustFirst, NotRecognised, People, Reach, Standing,
-};
+use palisade_people::{Bond, Catalogue, MustFirst, NotRecognised, People, Reach, Standing};
 use palisade_store::Store;
 
 use super::{
     access::{Scope, Scopes},
     cookie,
     failures::Failures,
+    log_in::came_from,
     secret,
 };
 use crate::problem::{Problem, ProblemKind};
@@ -278,11 +277,7 @@ impl Authenticator for Callers {
         if headers.contains_key(header::AUTHORIZATION) {
             return Err(refuse("a token and a session at once"));
         }
-        let browser = headers.get(header::USER_AGENT);
-        let from = CameFrom {
-            source,
-            browser: browser.map_or("", |text| text.to_str().unwrap_or("?")),
-        };
+        let from = came_from(headers, source);
         let found = self.people.recognise(secret, from).await;
         let found = found.map_err(|error| AuthError::Unavailable(error.to_string()))?;
         let who = match found {

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{Json, extract::State};
-use palisade_core::{ProductId, Serial, Timestamp};
+use palisade_core::{ProductId, Serial, Timestamp, hex};
 use palisade_identity::MakerCa;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,7 +15,6 @@ use super::{
     containment::ReasonCode,
     devices::known_product,
     extract::{JsonBody, NoParameters, Path, Query},
-    hex::hex,
     page::{Page, PageQuery},
     routes::Routes,
     schema,

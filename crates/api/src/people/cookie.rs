@@ -9,7 +9,7 @@ use axum::{
 use crate::problem::{Problem, ProblemKind};
 
 /// A browser takes this name over TLS only, for the whole of this host and for no other.
-const NAME: &str = "__Host-palisade";
+pub(super) const NAME: &str = "__Host-palisade";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 /// What binds a sign-in with a provider to the browser that it was begun in. It must come along when the provider sends the
 /// browser back, from another site: `Lax`, where the session's is `Strict`.

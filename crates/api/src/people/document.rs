@@ -5,18 +5,21 @@ use utoipa::openapi::{
     Components, Content, Info, License, OpenApi, Paths, Ref, RefOr, Required, Response,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
     schema::{ObjectBuilder, Schema, SchemaType, Type},
-    security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     tag::Tag,
 };
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{
     access::Access,
+    cookie,
     routes::{Effect, Rule},
 };
 use crate::problem::{MEDIA_TYPE, ProblemBody, ProblemItem, ProblemKind};
 
 const BEARER: &str = "bearer";
+const SESSION: &str = "session";
+const PAGE: &str = "page";
 const TAGS: [(&str, &str); 15] = [
     ("server", "The server itself: set-up, status, who you are."),
     ("people", "People: accounts, log-in sessions, passwords."),
@@ -95,6 +98,14 @@ pub(crate) fn finish(document: &mut OpenApi) {
             .to_owned(),
     );
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let session = "The log-in session of a person, set by `POST /api/v1/session`. It goes in place of a token: a request \
+                   with both is refused.";
+    let session = ApiKeyValue::with_description(cookie::NAME, session);
+    components.add_security_scheme(SESSION, SecurityScheme::ApiKey(ApiKey::Cookie(session)));
+    let page =
+        "`1`, beside a session with what is no GET or HEAD: no page of another origin can send it.";
+    let page = ApiKeyValue::with_description("Palisade-Request", page);
+    components.add_security_scheme(PAGE, SecurityScheme::ApiKey(ApiKey::Header(page)));
     let schemas = &mut components.schemas;
     schemas.insert(ProblemBody::name().into(), ProblemBody::schema());
     schemas.insert(ProblemItem::name().into(), ProblemItem::schema());
@@ -120,8 +131,19 @@ fn response_name(kind: ProblemKind) -> String {
 pub(crate) fn describe(paths: &mut Paths, rule: Rule) {
     for (path, item) in &mut paths.paths {
         let has_path_parameters = path.contains('{');
+        if let Some(operation) = &mut item.get {
+            protect(operation, rule.access, false);
+        }
+        let others = [
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ];
+        for operation in others.into_iter().flatten() {
+            protect(operation, rule.access, true);
+        }
         for operation in operations(item) {
-            protect(operation, rule.access);
             for parameter in operation.parameters.iter_mut().flatten() {
                 if let RefOr::T(parameter) = parameter {
                     never_null(parameter);
@@ -192,7 +214,8 @@ fn never_null(parameter: &mut Parameter) {
     }
 }
 
-fn protect(operation: &mut Operation, access: Access) {
+/// What shows who comes: a token, or a session, and with one what else a page of this server sends.
+fn protect(operation: &mut Operation, access: Access, is_from_page: bool) {
     let scope = match access {
         Access::Public | Access::Body => {
             operation.security = Some(Vec::new());
@@ -201,8 +224,12 @@ fn protect(operation: &mut Operation, access: Access) {
         Access::Token => None,
         Access::Scoped(scope) | Access::Published(scope) => Some(scope.as_str()),
     };
-    let needed = SecurityRequirement::new(BEARER, scope);
-    operation.security = Some(vec![needed]);
+    let none: [&str; 0] = [];
+    let mut session = SecurityRequirement::new(SESSION, none);
+    if is_from_page {
+        session = session.add(PAGE, none);
+    }
+    operation.security = Some(vec![SecurityRequirement::new(BEARER, scope), session]);
     let note = match scope {
         Some(scope) => format!("Scope: `{scope}`."),
         None => "Scope: any token.".to_owned(),

@@ -37,6 +37,7 @@ pub(super) fn routes() -> Routes {
         .own_write("elevation.ask", routes!(ask_elevation))
         .own_write("elevation.approve", routes!(approve_elevation))
         .own_write("elevation.reject", routes!(reject_elevation))
+        .own_write("elevation.end", routes!(end_elevation))
 }
 
 /// A role that is asked for, for a time.
@@ -250,6 +251,41 @@ async fn reject_elevation(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Done<ElevationView>, Problem> {
     decide(&state, &caller, id, "rejected").await
+}
+
+/// Ends a role that was given for a time, before that is over: whoever has it does, or whoever could have given it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/elevations/{id}/end",
+    tag = "people",
+    params(("id" = schema::TokenId, Path, description = "The elevation.")),
+    responses((status = 200, description = "The elevation.", body = ElevationView))
+)]
+async fn end_elevation(
+    State(state): State<PeopleState>,
+    caller: Caller,
+    Path(id): Path<TokenId>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Done<ElevationView>, Problem> {
+    let people = &state.parts().people;
+    let approvals = state.store().approvals();
+    let unknown = || Problem::not_found(format_args!("elevation {id}"));
+    let one = approvals.elevation(id).await?.ok_or_else(unknown)?;
+    let roles = people.roles().await?;
+    let is_own = caller.person.is_some() && one.account == caller.name;
+    if !is_own && covers(&roles, &caller, Role::parse(&one.role)).is_err() {
+        return Err(unknown());
+    }
+    let done = approvals.end_role(id, state.parts().clock.now()).await;
+    people.roles_changed();
+    if !done? {
+        return Err(Problem::conflict(
+            "it is not in force: it waits, was rejected, or is over",
+        ));
+    }
+    let one = approvals.elevation(id).await?.ok_or_else(unknown)?;
+    let target = format!("{id}: {} as {}", one.account, one.role);
+    Ok(Done::changed(target, one.into()))
 }
 
 async fn decide(

@@ -142,6 +142,10 @@ impl Gate {
         match found {
             Ok(caller) => Ok(caller),
             Err(error) => {
+                if let AuthError::Moved { account, why } = &error {
+                    let people = &self.state.parts().people;
+                    people.tell_that(account, why, source).await;
+                }
                 let unrecognised = |why| Some(Refusal::Unrecognised { source, why });
                 let refusal = match &error {
                     AuthError::Missing | AuthError::Unavailable(_) => None,
@@ -309,6 +313,8 @@ impl Write {
             outcome,
         };
         let parts = self.state.parts();
+        // In the database before the answer leaves, as the act itself is.
+        parts.people.tell_of(&act, self.source).await;
         let mut event = Event::new(
             parts.clock.now(),
             Door::Rest,

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, stream};
-use palisade_core::Event;
+use palisade_core::{Event, hex};
 use palisade_ledger::ocsf;
 use palisade_store::LedgerRow;
 use palisade_tlog::Note;
@@ -21,7 +21,6 @@ use super::{
     access::Scope,
     events::EventDoc,
     extract::{MaybeJson, NoParameters, Query},
-    hex::hex,
     page::{Limit, Position},
     routes::Routes,
 };

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use palisade_core::{Actor, AdministrativeAct, Door, Event, EventKind, Outcome, Timestamp};
-use palisade_people::{LogIn, LogInError, MustFirst, Opened, Recognised, Role, Standing};
+use palisade_people::{CameFrom, LogIn, LogInError, MustFirst, Opened, Recognised, Role, Standing};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -157,6 +157,7 @@ async fn log_in(
     State(state): State<PeopleState>,
     Extension(Source(source)): Extension<Source>,
     Query(NoParameters {}): Query<NoParameters>,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<LogInRequest, MAX_BODY>,
 ) -> Result<Response, Problem> {
     let who = LogIn {
@@ -169,25 +170,35 @@ async fn log_in(
         Ok(opened) => opened,
         Err(error) => return Err(refused(&state, error, Source(source)).await),
     };
-    begun(&state, &opened, source, None).await
+    begun(&state, &opened, came_from(&headers, source), None).await
+}
+
+/// From where a log-in comes.
+pub(super) fn came_from(headers: &HeaderMap, source: Option<IpAddr>) -> CameFrom<'_> {
+    let browser = headers.get(header::USER_AGENT);
+    CameFrom {
+        source,
+        browser: browser.map_or("", |text| text.to_str().unwrap_or("?")),
+    }
 }
 
 /// Answers with a session that just began.
 pub(super) async fn begun(
     state: &PeopleState,
     opened: &Opened,
-    source: Option<IpAddr>,
+    from: CameFrom<'_>,
     by: Option<String>,
 ) -> Result<Response, Problem> {
-    record(state, opened, source, by).await?;
+    record(state, opened, from, by).await?;
     with_cookie(opened, Json(SessionView::from(opened.who.clone())))
 }
 
-/// Writes down that a session began, and by what, before anybody has its secret.
+/// Writes down that a session began, and by what, before anybody has its secret; its person is told where it began
+/// in a new place.
 pub(super) async fn record(
     state: &PeopleState,
     opened: &Opened,
-    source: Option<IpAddr>,
+    from: CameFrom<'_>,
     by: Option<String>,
 ) -> Result<(), Problem> {
     let act = AdministrativeAct {
@@ -199,8 +210,11 @@ pub(super) async fn record(
     };
     let now = state.parts().clock.now();
     let mut event = Event::new(now, Door::Rest, EventKind::Administrative(act));
-    event.source = source;
-    Ok(state.parts().journal.record(vec![event]).await?)
+    event.source = from.source;
+    state.parts().journal.record(vec![event]).await?;
+    let people = &state.parts().people;
+    people.tell_of_log_in(&opened.who.account.name, from).await;
+    Ok(())
 }
 
 async fn refused(state: &PeopleState, error: LogInError, Source(source): Source) -> Problem {

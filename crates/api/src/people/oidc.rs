@@ -22,7 +22,7 @@ use super::{
     denials::Refusal,
     extract::{JsonBody, NoParameters, Path, Query},
     gate::Source,
-    log_in::{SessionView, problem_of, record, why_refused, with_cookie},
+    log_in::{SessionView, came_from, problem_of, record, why_refused, with_cookie},
     oidc_answer::{Outcome, record_changes, refused},
     routes::Routes,
     schema,
@@ -218,7 +218,12 @@ async fn finish_sign_in(
     headers: HeaderMap,
 ) -> Response {
     let browser = cookie::sign_in_of(&headers).map(str::to_owned);
-    let work = finish(state.clone(), name, query, (browser, source));
+    let work = finish(
+        state.clone(),
+        name,
+        query,
+        (browser, headers.clone(), source),
+    );
     // Whoever goes away meanwhile leaves nothing half done, or done and not recorded.
     let task = state.spawn(work).await;
     let answered = task.unwrap_or_else(|error| Err(Problem::internal(&error).into()));
@@ -229,8 +234,9 @@ async fn finish(
     state: PeopleState,
     name: String,
     query: Callback,
-    (browser, source): (Option<String>, Option<std::net::IpAddr>),
+    (browser, headers, source): (Option<String>, HeaderMap, Option<std::net::IpAddr>),
 ) -> Result<Response, Outcome> {
+    let from = came_from(&headers, source);
     let returned = Returned {
         code: query.code.map(|code| code.0),
         issuer: query.iss.map(|issuer| issuer.0),
@@ -247,7 +253,7 @@ async fn finish(
             changes,
         }) => {
             record_changes(&state, &name, &changes, source).await?;
-            record(&state, &opened, source, Some(by)).await?;
+            record(&state, &opened, from, Some(by)).await?;
             let cookies = [cookie::of(&opened.secret), Ok(cookie::sign_in_gone())];
             sent_to(&next, cookies)
         }
@@ -339,7 +345,8 @@ async fn finish_with_code(
     let error = match found.await {
         Ok((opened, _)) => {
             let by = "by OpenID Connect and a second factor".to_owned();
-            record(&state, &opened, source, Some(by)).await?;
+            let from = came_from(&headers, source);
+            record(&state, &opened, from, Some(by)).await?;
             let answer = Json(SessionView::from(opened.who.clone()));
             let mut response = with_cookie(&opened, answer)?;
             let fields = response.headers_mut();

@@ -199,14 +199,20 @@ async fn write(
         return Ok(());
     }
     let now = state.parts().clock.now();
-    let events = acts.into_iter().map(|(actor, act, target, why)| {
-        let act = AdministrativeAct {
+    let acts = acts
+        .into_iter()
+        .map(|(actor, act, target, why)| AdministrativeAct {
             actor,
             act: act.to_owned(),
             target,
             reason: Some(why),
             outcome: palisade_core::Outcome::Done,
-        };
+        });
+    let acts: Vec<_> = acts.collect();
+    for act in &acts {
+        state.parts().people.tell_of(act, source).await;
+    }
+    let events = acts.into_iter().map(|act| {
         let mut event = Event::new(now, Door::Rest, EventKind::Administrative(act));
         event.source = source;
         event

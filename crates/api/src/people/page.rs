@@ -6,7 +6,7 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 
-use super::hex::{hex, unhex};
+use palisade_core::{hex, unhex};
 
 /// Where a list goes on; clients take it as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,6 +1,6 @@
 //! Logging in with a passkey.
 
-use axum::{Extension, Json, extract::State, response::Response};
+use axum::{Extension, Json, extract::State, http::HeaderMap, response::Response};
 use palisade_core::Actor;
 use palisade_people::PasskeyLogInError;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use super::{
     denials::Refusal,
     extract::{JsonBody, NoParameters, Query},
     gate::Source,
-    log_in::{SessionView, begun},
+    log_in::{SessionView, begun, came_from},
     passkeys::{Ceremony, CeremonySecret, MAX_BODY},
     routes::Routes,
     text::Text,
@@ -80,13 +80,17 @@ async fn log_in_with_passkey(
     State(state): State<PeopleState>,
     Extension(Source(source)): Extension<Source>,
     Query(NoParameters {}): Query<NoParameters>,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<PasskeyLogInRequest, MAX_BODY>,
 ) -> Result<Response, Problem> {
     let credential = Value::Object(request.credential);
     let people = &state.parts().people;
     let opened = people.passkey_log_in(&request.ceremony.0, credential, source);
     match opened.await {
-        Ok(opened) => begun(&state, &opened, source, Some("by passkey".to_owned())).await,
+        Ok(opened) => {
+            let by = Some("by passkey".to_owned());
+            begun(&state, &opened, came_from(&headers, source), by).await
+        }
         Err(error) => Err(refused(&state, error, Source(source)).await),
     }
 }
@@ -111,6 +115,10 @@ async fn refused(state: &PeopleState, error: PasskeyLogInError, Source(source): 
         }
         PasskeyLogInError::People(_) => None,
     };
+    if let PasskeyLogInError::Copied { account, .. } = &error {
+        let what = "a passkey counted less than before and was refused: there may be a copy of it";
+        state.parts().people.tell_that(account, what, source).await;
+    }
     if let Some(refusal) = refusal {
         state.denials().note(refusal, PATH).await;
     }

@@ -16,10 +16,10 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
-use palisade_core::Clock;
+use palisade_core::{Clock, hex};
 use palisade_store::{Seen, Store};
 
-use super::{auth::Caller, errors::store_problem, hex::hex};
+use super::{auth::Caller, errors::store_problem};
 use crate::problem::Problem;
 
 /// The header that carries the key.

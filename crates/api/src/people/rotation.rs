@@ -3,6 +3,7 @@
 
 use axum::{Json, extract::State};
 use palisade_core::{DeviceId, Serial, Timestamp, port::EffectError};
+use palisade_identity::{LONGEST_ROTATION_S, ROTATION_S};
 use palisade_store::{Rotation, RotationState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,8 +22,8 @@ use super::{
 };
 use crate::problem::Problem;
 
-const DAY_S: u64 = 86_400;
-const LONGEST_S: u64 = 30 * DAY_S;
+// The document states it as a number.
+const _: () = assert!(LONGEST_ROTATION_S == 2_592_000);
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -58,20 +59,20 @@ pub(crate) struct RotateRequest {
 }
 
 fn day() -> u64 {
-    DAY_S
+    ROTATION_S
 }
 
 impl RotateRequest {
     fn check(&self) -> Result<(), Problem> {
         let wrong = |name: &str, found: u64, least: u64| {
             Problem::invalid(format!(
-                "{name} is {found}: say a number of seconds from {least} to {LONGEST_S}"
+                "{name} is {found}: say a number of seconds from {least} to {LONGEST_ROTATION_S}"
             ))
         };
-        if !(1..=LONGEST_S).contains(&self.within_s) {
+        if !(1..=LONGEST_ROTATION_S).contains(&self.within_s) {
             return Err(wrong("within_s", self.within_s, 1));
         }
-        if self.keep_old_s > LONGEST_S {
+        if self.keep_old_s > LONGEST_ROTATION_S {
             return Err(wrong("keep_old_s", self.keep_old_s, 0));
         }
         Ok(())

@@ -104,6 +104,13 @@ string_schema!(
     "anna"
 );
 string_schema!(
+    EmailAddress,
+    "An address of e-mail, without a name.",
+    "^[^@\\s<>]+@[^@\\s<>]+$",
+    (3, 254),
+    "anna@example.org"
+);
+string_schema!(
     PolicyId,
     "A policy, by its @id annotation.",
     "^[\\s\\S]*$",

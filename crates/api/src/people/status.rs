@@ -8,7 +8,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use palisade_core::{Lifecycle, ServiceId, Timestamp};
+use palisade_core::{Lifecycle, ServiceId, Timestamp, hex};
 use palisade_gateway::GatewayStats;
 use palisade_policy::PdpStats;
 use serde::Serialize;
@@ -21,7 +21,6 @@ use super::{
     api_tokens::ScopeName,
     auth::Caller,
     extract::{NoParameters, Query},
-    hex::hex,
     routes::Routes,
     schema,
 };

@@ -313,6 +313,75 @@ async fn a_review_shows_which_rights_are_used_and_which_are_not() {
 }
 
 #[tokio::test]
+async fn a_review_shows_the_scopes_that_a_token_does_not_use() {
+    let house = house().await;
+    let service = json!({ "description": "makes bills" });
+    house
+        .put("/api/v1/services/billing", service)
+        .expect(200)
+        .await;
+    let scopes = ["devices:read", "tokens:read", "policy:write"];
+    let wanted =
+        json!({ "name": "bills", "scopes": scopes, "service": "billing", "ttl_s": 9_000_000 });
+    let made = house.post("/api/v1/api-tokens", wanted);
+    let made = made.expect(201).await;
+    let secret = made["secret"].as_str().expect("a secret").to_owned();
+    let call = |path| {
+        let call = house.anonymous(Method::GET, path);
+        call.bearer(&secret)
+    };
+    call("/api/v1/devices").expect(200).await;
+    house.clock.advance_millis(8 * DAY_MS);
+    call("/api/v1/devices").expect(200).await;
+    house.get("/api/v1/api-tokens").expect(200).await;
+    // What it may not do is no use of anything.
+    call("/api/v1/api-tokens").problem(403).await;
+    let review = house.get(&format!("{REVIEW}?days=7")).expect(200).await;
+    let tokens = review["tokens"].as_array().expect("tokens");
+    let token = |name: &str| {
+        tokens
+            .iter()
+            .find(|one| one["name"] == name)
+            .expect("is there")
+    };
+    let bills = token("bills");
+    assert_eq!(
+        (
+            &bills["service"],
+            &bills["unused"],
+            &bills["used"][0]["action"]
+        ),
+        (
+            &json!("billing"),
+            &json!(["policy:write", "tokens:read"]),
+            &json!("device.list")
+        )
+    );
+    assert_eq!(kinds(bills), ["token_unused_scopes"]);
+    let detail = bills["suggestions"][0]["detail"].as_str().expect("text");
+    assert!(
+        detail.starts_with("nothing of policy:write, tokens:read was done since"),
+        "{detail}"
+    );
+    // Of a token for everything all that it did not use is shown, and said once.
+    let all = token("admin");
+    let unused = all["unused"].as_array().expect("a list");
+    assert!(
+        unused.contains(&json!("ca:root")) && !unused.contains(&json!("admin")),
+        "{all}"
+    );
+    assert!(!kinds(all).contains(&"token_unused_scopes"), "{all}");
+    // A token that is younger than the time that is looked at is left alone.
+    let young = house.get(&format!("{REVIEW}?days=30")).expect(200).await;
+    let young = young["tokens"].as_array().expect("tokens");
+    let bills = young
+        .iter()
+        .find(|one| one["name"] == "bills")
+        .expect("is there");
+    assert_eq!(kinds(bills), Vec::<&str>::new());
+}
+
+#[tokio::test]
 async fn an_auditor_reads_a_review_and_an_analyst_signs_what_is_still_so() {
     let house = house().await;
     account(&house, "rita", "auditor").await;

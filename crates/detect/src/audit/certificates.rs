@@ -113,12 +113,7 @@ pub(super) async fn shared_keys(look: &Look<'_>, noted: &mut Noted) -> Result<()
         };
         after = last.serial.to_string();
         for key in &part {
-            let name: String = key
-                .hash
-                .iter()
-                .take(4)
-                .map(|b| format!("{b:02x}"))
-                .collect();
+            let name = palisade_core::hex(&key.hash[..key.hash.len().min(4)]);
             let detail = format!("another has a certificate for the same key (SHA-256 {name}...)");
             let subject = subject_of(&key.principal);
             noted.note(format!("certificate/{}", key.serial), &subject, &detail);

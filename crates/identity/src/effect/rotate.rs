@@ -8,14 +8,8 @@ use palisade_core::{
 };
 use serde_json::{Value, json};
 
-use crate::{Identity, rotation::Asking};
+use crate::{Identity, LONGEST_ROTATION_S, ROTATION_S, rotation::Asking};
 
-/// How long a device has to follow, and how long its old certificates stay once it has a new one, unless said
-/// otherwise.
-const WITHIN_S: u64 = 86_400;
-const KEEP_OLD_S: u64 = 86_400;
-/// The longest of both: thirty days.
-const LONGEST_S: u64 = 30 * 86_400;
 /// What may be ordered about a device that does not follow.
 const LATE: [(&str, Option<&str>); 3] = [
     ("ask", None),
@@ -113,11 +107,11 @@ fn device(order: &Order) -> Result<&DeviceId, EffectError> {
 }
 
 fn within(parameters: &Parameters) -> Result<u64, EffectError> {
-    seconds(parameters, "within_s", 1, WITHIN_S)
+    seconds(parameters, "within_s", 1, ROTATION_S)
 }
 
 fn keep_old(parameters: &Parameters) -> Result<u64, EffectError> {
-    seconds(parameters, "keep_old_s", 0, KEEP_OLD_S)
+    seconds(parameters, "keep_old_s", 0, ROTATION_S)
 }
 
 fn seconds(
@@ -131,10 +125,10 @@ fn seconds(
     };
     let number = found.as_u64();
     number
-        .filter(|number| (least..=LONGEST_S).contains(number))
+        .filter(|number| (least..=LONGEST_ROTATION_S).contains(number))
         .ok_or_else(|| EffectError::Parameter {
             name: name.to_owned(),
-            why: format!("a whole number of seconds from {least} to {LONGEST_S}"),
+            why: format!("a whole number of seconds from {least} to {LONGEST_ROTATION_S}"),
         })
 }
 

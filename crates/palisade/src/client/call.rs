@@ -145,6 +145,9 @@ impl<'a> Call<'a> {
         if self.method != "GET" {
             let key = EventId::generate().to_string();
             self.headers.push(("Idempotency-Key", key));
+            let approval = self.client.approval.clone();
+            let approval = approval.map(|id| ("Palisade-Approval", id));
+            self.headers.extend(approval);
         }
         let answer = match self.attempt() {
             Err(ureq::Error::Io(error))

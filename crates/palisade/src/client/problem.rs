@@ -60,6 +60,15 @@ pub(crate) fn describe(status: u16, problem: &Value) -> Failure {
         (Some(only), None) | (None, Some(only)) => only,
         (None, None) => format!("the server answered with status {status}"),
     };
+    if let Some(id) = text("approval") {
+        let what = text("title").unwrap_or_else(|| "it waits for a second person".to_owned());
+        return Failure::new(format!("{what}: approval {id}"))
+            .exit(Exit::Denied)
+            .next(format!(
+                "somebody else who may do it says `palisade approval approve {id}`; then do the same again within \
+                 the hour with `--approval {id}`"
+            ));
+    }
     let (exit, next) = match status {
         401 => (Exit::Denied, Some("log in anew: `palisade login`")),
         403 => (

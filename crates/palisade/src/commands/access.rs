@@ -31,6 +31,15 @@ const ACCOUNTS: [Column; 7] = [
     column("UNUSED RIGHTS", "/unused_count"),
     column("SUGGESTIONS", "/suggestion_count"),
 ];
+const TOKENS: [Column; 7] = [
+    column("TOKEN", "/id"),
+    column("NAME", "/name"),
+    column("OF", "/of"),
+    column("SERVICE", "/service"),
+    column("LAST USED", "/last_used_at"),
+    column("SCOPES", "/scopes"),
+    column("UNUSED SCOPES", "/unused"),
+];
 const REVIEWS: [Column; 6] = [
     column("REVIEWED", "/reviewed_at"),
     column("REVIEWER", "/reviewer"),
@@ -232,6 +241,11 @@ fn show(output: &Output, review: &Value, is_one: bool) -> Result<(), Failure> {
     let accounts = list(review, "items");
     let rows: Vec<Value> = accounts.iter().map(summary).collect();
     output.list(&Value::Array(rows), &ACCOUNTS)?;
+    let tokens = tokens_of(review, is_one);
+    if !tokens.is_empty() {
+        output.text("")?;
+        output.list(&Value::Array(tokens), &TOKENS)?;
+    }
     let mut more = String::new();
     for account in accounts {
         told(&mut more, text(account, "name"), account);
@@ -257,6 +271,23 @@ fn show(output: &Output, review: &Value, is_one: bool) -> Result<(), Failure> {
         text(review, "digest"),
     );
     output.text(&crate::output::sanitise(&more))
+}
+
+/// The tokens of the accounts that are shown, and those of nobody that is known.
+fn tokens_of(review: &Value, is_one: bool) -> Vec<Value> {
+    let mut rows = Vec::new();
+    let of_nobody = [(Value::Null, review)];
+    let accounts = list(review, "items").iter();
+    let accounts = accounts.map(|account| (account["name"].clone(), account));
+    let all = accounts.chain(of_nobody.into_iter().filter(|_| !is_one));
+    for (of, holder) in all {
+        for token in list(holder, "tokens") {
+            let mut row = token.clone();
+            row["of"] = of.clone();
+            rows.push(row);
+        }
+    }
+    rows
 }
 
 fn told(out: &mut String, who: &str, of: &Value) {

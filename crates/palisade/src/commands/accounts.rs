@@ -1,7 +1,7 @@
 //! `palisade account`.
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{PageArgs, team::BoundsArgs};
 use crate::{
@@ -10,12 +10,13 @@ use crate::{
     output::{Column, column},
 };
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     column("ACCOUNT", "/name"),
     column("ROLES", "/roles"),
     column("DISABLED", "/disabled"),
     column("LAST LOG-IN", "/last_login_at"),
     column("PASSWORD OF", "/password_changed_at"),
+    column("E-MAIL", "/email"),
 ];
 const SESSIONS: [Column; 5] = [
     column("SESSION", "/id"),
@@ -38,6 +39,7 @@ pub(crate) enum AccountCommand {
     #[command(after_help = "Examples:
   palisade account create anna --role operator
   palisade account create anna --role auditor < first-password
+  palisade account create anna --role operator --email anna@example.org
 
 Roles: owner, security-analyst, operator, release-manager, auditor, technician. Whose account it is
 changes the password at the first log-in.")]
@@ -69,6 +71,15 @@ changes the password at the first log-in.")]
         #[arg(long)]
         reset_second_factors: bool,
     },
+    /// Show or set where an account's person is told what happens to it: log-ins, changes, attacks
+    #[command(after_help = "Examples:
+  palisade account email anna
+  palisade account email anna anna@example.org
+  palisade account email --own anna@example.org
+  palisade account email anna --none
+
+Whoever is told now is told that too. It needs [accounts.mail] in the server's configuration.")]
+    Email(EmailArgs),
     /// List an account's log-in sessions, or end one
     #[command(after_help = "Examples:
   palisade account sessions anna
@@ -90,6 +101,75 @@ pub(crate) struct CreateArgs {
     /// A role; may be repeated
     #[arg(long = "role", value_name = "ROLE", required = true)]
     roles: Vec<String>,
+    /// Where its person is told what happens to it
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+}
+
+/// Whose address, and which.
+#[derive(Debug, Args)]
+pub(crate) struct EmailArgs {
+    /// The account; your own with --own
+    #[arg(value_name = "ACCOUNT", required_unless_present = "own")]
+    name: Option<String>,
+    /// The address from now on
+    #[arg(value_name = "ADDRESS", conflicts_with = "none")]
+    address: Option<String>,
+    /// Your own account, which needs no right
+    #[arg(long)]
+    own: bool,
+    /// Tell its person no longer
+    #[arg(long)]
+    none: bool,
+}
+
+impl EmailArgs {
+    fn act(self, session: &Session) -> Result<(), Failure> {
+        let Self {
+            name,
+            address,
+            own,
+            none,
+        } = self;
+        // With --own the first word is the address.
+        let (name, address) = match (own, name, address) {
+            (true, Some(_), Some(_)) => {
+                return Err(Failure::usage("--own takes an address and no account"));
+            }
+            (true, first, None) => (None, first),
+            (_, name, address) => (name, address),
+        };
+        if none && address.is_some() {
+            return Err(Failure::usage("give an address, or --none"));
+        }
+        let place = match &name {
+            Some(name) => path(&["accounts", name, "email"]),
+            None => path(&["account", "email"]),
+        };
+        let whose = name.as_deref().unwrap_or("your account");
+        let answer = match (&address, none) {
+            (None, false) => session.get(place).send()?,
+            _ => session
+                .put(place)
+                .json(&json!({ "email": address }))
+                .send()?,
+        };
+        session.output.done(&answer, &told(whose, &answer))
+    }
+}
+
+/// Where somebody is told, in a sentence.
+fn told(whose: &str, answer: &Value) -> String {
+    let sentence = match answer["email"].as_str() {
+        Some(address) => format!("What happens to {whose} is told at {address}."),
+        None => format!("What happens to {whose} is told to nobody."),
+    };
+    match (answer["tells"].as_bool(), answer["email"].is_null()) {
+        (Some(false), false) => format!(
+            "{sentence} The server tells nobody yet: it has no [accounts.mail] in its configuration."
+        ),
+        _ => sentence,
+    }
 }
 
 /// Which account.
@@ -115,7 +195,11 @@ impl Act for AccountCommand {
             }
             Self::Create(args) => {
                 let password = new_password()?;
-                let body = json!({ "name": args.name, "roles": args.roles, "password": password });
+                let mut body =
+                    json!({ "name": args.name, "roles": args.roles, "password": password });
+                if let Some(email) = &args.email {
+                    body["email"] = email.as_str().into();
+                }
                 let answer = session.post(path(&["accounts"])).json(&body).send()?;
                 output.done(&answer, &format!("Account {} is made.", args.name))
             }
@@ -162,6 +246,7 @@ impl Act for AccountCommand {
                     ),
                 )
             }
+            Self::Email(args) => args.act(session),
             Self::Sessions { name, end: None } => {
                 let answer = session.get(path(&["accounts", &name, "sessions"])).send()?;
                 output.list(&answer, &SESSIONS)

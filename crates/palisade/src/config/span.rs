@@ -34,6 +34,15 @@ impl Span {
     pub(crate) fn seconds(self) -> u64 {
         self.0.as_secs()
     }
+
+    /// Reads a span in seconds where none at all may be said too, as `0`.
+    pub(crate) fn seconds_or_none(text: &str) -> Result<u64, SpanError> {
+        match text.trim() {
+            "0" => Ok(0),
+            text if read(text) == Some(0) => Ok(0),
+            text => text.parse().map(Self::seconds),
+        }
+    }
 }
 
 impl FromStr for Span {
@@ -107,6 +116,16 @@ mod tests {
             assert_eq!(span.to_string(), text);
         }
         assert_eq!("2w".parse::<Span>().expect("valid").to_string(), "14d");
+    }
+
+    #[test]
+    fn no_time_at_all_is_one_only_where_it_may_be() {
+        for (text, seconds) in [("0", 0), ("0s", 0), (" 0d ", 0), ("1h", 3_600)] {
+            assert_eq!(Span::seconds_or_none(text).ok(), Some(seconds), "{text}");
+        }
+        for text in ["", "00x", "-1d", "1"] {
+            assert!(Span::seconds_or_none(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -312,6 +312,8 @@ impl House {
         tasks.spawn("exports", never_fails(exports));
         let respond = self.respond.clone().run(cancel.clone());
         tasks.spawn("response", never_fails(respond));
+        let people = self.ground.people.clone().run(cancel.clone());
+        tasks.spawn("notices to people", never_fails(people));
         let drills = self.drills().run(cancel.clone());
         tasks.spawn("drills", never_fails(drills));
         let metrics = self.metrics.clone().run(cancel);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use palisade_store::Account;
 use serde::{Deserialize, Serialize};
 
-use crate::{LogInError, Opened, People, PeopleError, ceremony::Kind};
+use crate::{LogInError, Opened, People, PeopleError, ceremony::Kind, notices::Attack};
 
 /// What somebody owes a code for.
 #[derive(Serialize, Deserialize)]
@@ -67,6 +67,7 @@ impl People {
             Ok(()) => Err(LogInError::SecondFactor(self.factors(&name).await?)),
         };
         if let Err(why) = tried {
+            self.note_attempt(&name, source, Attack::Code);
             let again = self.begin(Kind::OidcCode, name, &owing).await?;
             return Err(CodeError {
                 again: Some(again),

@@ -288,7 +288,7 @@ impl People {
         match self.book.get() {
             Some(book) => Ok(book.roles(directory)),
             None => {
-                let empty = Catalogue::new(Vec::new())
+                let empty = Catalogue::new(Vec::new(), [])
                     .map_err(|error| StoreError::corrupt("roles", error))?;
                 Ok(Arc::new(Roles {
                     catalogue: Arc::new(empty),

@@ -26,6 +26,7 @@ pub struct ActionInfo {
 pub struct Catalogue {
     actions: Vec<ActionInfo>,
     uids: Vec<EntityUid>,
+    /// All that there are, those of no action as well.
     scopes: BTreeMap<&'static str, EntityUid>,
     schema: Schema,
     text: String,
@@ -57,14 +58,19 @@ fn type_name(text: &str) -> Result<EntityTypeName, RoleProblem> {
 }
 
 impl Catalogue {
-    /// Reads a list of actions.
+    /// Reads a list of actions, and one of scopes: a role may name one that no action belongs to any more.
     ///
     /// # Errors
     /// When Cedar takes a name for none.
-    pub fn new(mut actions: Vec<ActionInfo>) -> Result<Self, RoleProblem> {
+    pub fn new(
+        mut actions: Vec<ActionInfo>,
+        scopes: impl IntoIterator<Item = &'static str>,
+    ) -> Result<Self, RoleProblem> {
         actions.sort_by_key(|action| action.name);
         actions.dedup_by_key(|action| action.name);
-        let text = schema_of(&actions);
+        let of_actions = actions.iter().map(|action| action.scope);
+        let scopes: BTreeSet<&'static str> = of_actions.chain(scopes).collect();
+        let text = schema_of(&actions, &scopes);
         let (schema, _) =
             Schema::from_cedarschema_str(&text).map_err(|error| RoleProblem::of(&error))?;
         let action_type = type_name("Action")?;
@@ -72,9 +78,9 @@ impl Catalogue {
             |name: &str| EntityUid::from_type_name_and_id(action_type.clone(), EntityId::new(name));
         Ok(Self {
             uids: actions.iter().map(|action| uid(action.name)).collect(),
-            scopes: actions
-                .iter()
-                .map(|action| (action.scope, uid(action.scope)))
+            scopes: scopes
+                .into_iter()
+                .map(|scope| (scope, uid(scope)))
                 .collect(),
             actions,
             schema,
@@ -103,6 +109,13 @@ impl Catalogue {
         find.ok()
     }
 
+    /// The scopes that no action belongs to.
+    pub(super) fn idle_scopes(&self) -> impl Iterator<Item = (&'static str, &EntityUid)> {
+        let is_idle = |scope: &&str| !self.actions.iter().any(|action| action.scope == *scope);
+        let scopes = self.scopes.iter().map(|(scope, uid)| (*scope, uid));
+        scopes.filter(move |(scope, _)| is_idle(scope))
+    }
+
     pub(super) fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -121,7 +134,7 @@ impl Catalogue {
     }
 }
 
-fn schema_of(actions: &[ActionInfo]) -> String {
+fn schema_of(actions: &[ActionInfo], scopes: &BTreeSet<&str>) -> String {
     let mut text = String::from(
         "// Who asks: an account, which is in the role whose policies are looked at, and in its teams.\n\
          entity Role;\nentity Team;\nentity Account in [Role, Team];\n\
@@ -133,7 +146,6 @@ fn schema_of(actions: &[ActionInfo]) -> String {
          type Circumstances = { hour: Long, weekday: Long };\n\n\
          // A scope is the group of its actions.\n",
     );
-    let scopes: BTreeSet<&str> = actions.iter().map(|action| action.scope).collect();
     for scope in scopes {
         let _ = writeln!(text, "action {scope:?};");
     }

@@ -58,6 +58,9 @@ impl Compiled {
         catalogue: &Catalogue,
     ) -> Result<Self, RoleProblem> {
         let types = Types::new()?;
+        for scope in idle_scopes_of(set, catalogue) {
+            tracing::warn!(%role, scope, "a role names a scope that nothing belongs to here: that part permits nothing");
+        }
         let role =
             EntityUid::from_type_name_and_id(types.role.clone(), EntityId::new(role.as_str()));
         let mut answers = Vec::with_capacity(catalogue.actions().len());
@@ -172,6 +175,18 @@ fn device_entity(uid: EntityUid, device: &Device) -> Result<Entity, RoleProblem>
     let tags = tags.map(|(key, value)| (key.to_string(), text(value)));
     Entity::new_with_tags(uid, attributes, HashSet::new(), tags)
         .map_err(|error| RoleProblem::of(&error))
+}
+
+/// The scopes that policies name and no action belongs to.
+fn idle_scopes_of(set: &PolicySet, catalogue: &Catalogue) -> Vec<&'static str> {
+    let names = |policy: &Policy, uid: &EntityUid| match policy.action_constraint() {
+        ActionConstraint::Any => false,
+        ActionConstraint::Eq(named) => named == *uid,
+        ActionConstraint::In(named) => named.contains(uid),
+    };
+    let is_named = |uid: &EntityUid| set.policies().any(|policy| names(policy, uid));
+    let idle = catalogue.idle_scopes().filter(|(_, uid)| is_named(uid));
+    idle.map(|(scope, _)| scope).collect()
 }
 
 fn answer(

@@ -70,9 +70,11 @@ impl RoleProblem {
             let before = text.bytes().take(offset);
             before.filter(|byte| *byte == b'\n').count() + 1
         });
+        let help = error.help().map(|help| format!(" ({help})"));
+        let message = format!("{error}{}", help.unwrap_or_default());
         Self {
             line,
-            ..Self::of(&error)
+            ..Self::of(&message)
         }
     }
 }
@@ -212,5 +214,42 @@ fn depth(value: &Value) -> usize {
         Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or_default(),
         Value::Array(items) => items.iter().map(depth).max().unwrap_or_default(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ActionInfo;
+
+    fn read(cedar: &str) -> Result<Vec<bool>, Vec<RoleProblem>> {
+        let action = ActionInfo {
+            name: "device.list",
+            scope: "devices:read",
+            about: String::new(),
+            on_device: false,
+        };
+        let catalogue = Catalogue::new(vec![action], ["devices:read", "ca:root"]).expect("reads");
+        let text = RoleText {
+            role: Role::Operator,
+            description: String::new(),
+            cedar: format!("@id(\"a\") permit (principal, action in [{cedar}], resource);"),
+        };
+        compile(&text, &catalogue).map(|role| vec![role.ever(0), role.always(0)])
+    }
+
+    #[test]
+    fn a_scope_that_nothing_belongs_to_permits_nothing_and_leaves_the_rest_as_it_is() {
+        let both = read(r#"Action::"devices:read", Action::"ca:root""#);
+        assert_eq!(both, Ok(vec![true, true]));
+        assert_eq!(read(r#"Action::"ca:root""#), Ok(vec![false, false]));
+    }
+
+    #[test]
+    fn a_scope_that_is_misspelt_is_an_error_that_names_the_right_one() {
+        let problems = read(r#"Action::"devices:raed""#).expect_err("is refused");
+        let text = problems[0].to_string();
+        assert!(text.contains("devices:raed"), "{text}");
+        assert!(text.contains("devices:read"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! What is sent, and the templates of tickets, without I/O.
 
 use palisade_core::Order;
+use palisade_mail::one_line;
 use serde_json::{Value, json};
 
 /// The longest text that a place in a template becomes, in characters.
@@ -18,13 +19,9 @@ pub(super) fn notification(order: &Order) -> Value {
     })
 }
 
-/// The longest subject of an e-mail, in characters.
-const MAX_SUBJECT: usize = 120;
-
-/// The subject of an e-mail: one line, whatever the title is.
+/// The subject of an e-mail.
 pub(super) fn subject(order: &Order) -> String {
-    let text = fill_text("[{severity}] {target}: {title}", order);
-    one_line(&text).chars().take(MAX_SUBJECT).collect()
+    fill_text("[{severity}] {target}: {title}", order)
 }
 
 /// The text of an e-mail. Each value is one line of it, so that none can pass for another.
@@ -56,11 +53,6 @@ pub(super) fn letter(order: &Order) -> String {
         }
     }
     text
-}
-
-fn one_line(text: &str) -> String {
-    let is_break = |one: char| one.is_control() || matches!(one, '\u{2028}' | '\u{2029}');
-    text.replace(is_break, " ").trim().to_owned()
 }
 
 /// A template with its places filled: `{title}`, `{severity}`, `{finding.detail}` and whatever else the

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 use palisade_core::{
-    Clock, Impact, Order, Target,
+    Clock, Impact, Order, Target, hex,
     port::{BoxFuture, EffectError, Effector, Parameters},
 };
 use serde_json::Value;
@@ -164,10 +164,6 @@ fn agent(roots: &[Vec<u8>]) -> Agent {
         .timeout_global(Some(PATIENCE))
         .build()
         .new_agent()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Debug for Webhooks {

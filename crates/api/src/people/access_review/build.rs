@@ -1,13 +1,13 @@
 //! What a review is made of, read once; and the digest that it is signed by.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use palisade_core::Timestamp;
+use palisade_core::{Timestamp, hex};
 use palisade_people::{Held, Roles, Via};
 use palisade_store::{
     AccessKind, AccessOutcome, AccessUse, Account, AccountFacts, ApiToken, RoleAssignment,
@@ -19,7 +19,7 @@ use super::{
     suggest::{self, Known},
 };
 use crate::{
-    people::{PeopleState, assignments::Assignment, hex::hex},
+    people::{PeopleState, access::EVERYTHING, assignments::Assignment},
     problem::Problem,
 };
 
@@ -35,8 +35,8 @@ pub(super) struct Gathered {
     accounts: Vec<Account>,
     roles: Arc<Roles>,
     facts: BTreeMap<String, AccountFacts>,
-    /// By account.
-    uses: HashMap<String, Vec<AccessUse>>,
+    /// By the kind and the name of who did it: of an account, or of a token, by its id.
+    uses: HashMap<(AccessKind, String), Vec<AccessUse>>,
     /// Those in force, by whose doing they came to be.
     tokens: BTreeMap<Option<String>, Vec<ApiToken>>,
     factor_roles: Vec<String>,
@@ -52,11 +52,10 @@ impl Gathered {
         let idle = Duration::from_secs(people.session_rules().idle_s);
         let all = store.access().uses().await?;
         let observed_since = all.iter().map(|used| used.first_at).min();
-        let mut uses: HashMap<String, Vec<AccessUse>> = HashMap::new();
+        let mut uses: HashMap<_, Vec<AccessUse>> = HashMap::new();
         for used in all {
-            if used.kind == AccessKind::Account {
-                uses.entry(used.subject.clone()).or_default().push(used);
-            }
+            let subject = (used.kind, used.subject.clone());
+            uses.entry(subject).or_default().push(used);
         }
         let makers = store.access_reviews().token_makers().await?;
         let mut tokens: BTreeMap<Option<String>, Vec<ApiToken>> = BTreeMap::new();
@@ -124,7 +123,8 @@ impl Gathered {
     fn account(&self, account: &Account) -> ReviewedAccount {
         let facts = self.facts.get(&account.name).copied().unwrap_or_default();
         let held = self.roles.directory().held_by(account, self.now);
-        let used = self.done(&account.name, AccessOutcome::Allowed);
+        let of = (AccessKind::Account, account.name.clone());
+        let used = self.done(&of, AccessOutcome::Allowed);
         let roles = held.iter().map(|held| self.role(held, &used));
         let tokens = self.tokens.get(&Some(account.name.clone()));
         let tokens = tokens.into_iter().flatten();
@@ -141,7 +141,7 @@ impl Gathered {
             teams: self.roles.directory().teams_of(&account.name),
             roles: roles.collect(),
             used,
-            refused: self.done(&account.name, AccessOutcome::Denied),
+            refused: self.done(&of, AccessOutcome::Denied),
             tokens: tokens
                 .map(|token| self.token(token, account.disabled))
                 .collect(),
@@ -161,8 +161,8 @@ impl Gathered {
         made <= self.since && self.observed_since.is_some_and(|first| first <= self.since)
     }
 
-    fn done(&self, account: &str, outcome: AccessOutcome) -> Vec<UsedAction> {
-        let uses = self.uses.get(account).into_iter().flatten();
+    fn done(&self, subject: &(AccessKind, String), outcome: AccessOutcome) -> Vec<UsedAction> {
+        let uses = self.uses.get(subject).into_iter().flatten();
         let uses = uses.filter(|used| used.outcome == outcome && used.last_at >= self.since);
         uses.map(|used| UsedAction {
             action: used.action.clone(),
@@ -197,17 +197,45 @@ impl Gathered {
     }
 
     fn token(&self, token: &ApiToken, maker_is_disabled: bool) -> ReviewedToken {
+        let of = (AccessKind::Token, token.id.to_string());
+        let used = self.done(&of, AccessOutcome::Allowed);
         let mut reviewed = ReviewedToken {
             id: token.id.to_string(),
             name: token.name.clone(),
             scopes: token.scopes.clone(),
+            service: token.service.clone(),
+            unused: self.unused_scopes(token, &used),
+            used,
             expires_at: token.expires_at,
             last_used_at: token.last_used_at,
             created_at: token.created_at,
             suggestions: Vec::new(),
         };
-        reviewed.suggestions = suggest::about_token(&reviewed, self.since, maker_is_disabled);
+        reviewed.suggestions = suggest::about_token(
+            &reviewed,
+            (self.since, self.is_known_since(token.created_at)),
+            maker_is_disabled,
+        );
         reviewed
+    }
+
+    /// The scopes of a token of which it used no action.
+    fn unused_scopes(&self, token: &ApiToken, used: &[UsedAction]) -> Vec<&'static str> {
+        let actions = self.roles.catalogue().actions();
+        let of_used = |used: &UsedAction| {
+            let action = actions.iter().find(|action| action.name == used.action)?;
+            Some(action.scope)
+        };
+        let used: BTreeSet<&str> = used.iter().filter_map(of_used).collect();
+        let is_given = |scope: &&str| {
+            let names = token.scopes.iter().map(String::as_str);
+            names
+                .into_iter()
+                .any(|name| name == EVERYTHING || name == *scope)
+        };
+        let scopes: BTreeSet<&'static str> = actions.iter().map(|action| action.scope).collect();
+        let unused = scopes.into_iter().filter(is_given);
+        unused.filter(|scope| !used.contains(scope)).collect()
     }
 
     /// The digest of who may what. It stands on what somebody gave or took, and on nothing that moves by itself but

@@ -95,12 +95,14 @@ fn about_role(held: &ReviewedRole, since: &str) -> Option<Suggestion> {
 /// About an API token.
 pub(super) fn about_token(
     token: &ReviewedToken,
-    since: Timestamp,
+    (since, is_known): (Timestamp, bool),
     maker_is_disabled: bool,
 ) -> Vec<Suggestion> {
     let about = || Some(token.id.clone());
     let mut found = Vec::new();
-    if token.last_used_at.unwrap_or(token.created_at) < since {
+    let is_unused = token.last_used_at.unwrap_or(token.created_at) < since;
+    let is_for_everything = token.scopes.iter().any(|scope| scope == EVERYTHING);
+    if is_unused {
         let detail = match token.last_used_at {
             Some(last) => format!("not used since {}: revoke it", day(last)),
             None => format!(
@@ -114,7 +116,15 @@ pub(super) fn about_token(
         let detail = "it never ends: put one in its place that does".to_owned();
         found.push(suggestion("token_without_end", about(), detail));
     }
-    if token.scopes.iter().any(|scope| scope == EVERYTHING) {
+    if is_known && !is_unused && !is_for_everything && !token.unused.is_empty() {
+        let detail = format!(
+            "nothing of {} was done since {}: put one in its place without",
+            token.unused.join(", "),
+            day(since)
+        );
+        found.push(suggestion("token_unused_scopes", about(), detail));
+    }
+    if is_for_everything {
         let detail = "it may do everything: put one in its place with the scopes that are needed";
         found.push(suggestion(
             "token_for_everything",

@@ -27,9 +27,9 @@ pub(crate) struct RotateArgs {
     /// How long it has to follow
     #[arg(long, value_name = "TIME", default_value = "1d")]
     within: Span,
-    /// How long its old certificates stay at the most, once it has a new one
-    #[arg(long, value_name = "TIME", default_value = "1d")]
-    keep_old: Span,
+    /// How long its old certificates stay at the most, once it has a new one; 0 for not at all
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = Span::seconds_or_none)]
+    keep_old: u64,
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT", default_value = "by an operator")]
     reason: String,
@@ -40,7 +40,7 @@ impl RotateArgs {
         let body = json!({
             "reason": self.reason,
             "within_s": self.within.seconds(),
-            "keep_old_s": self.keep_old.seconds(),
+            "keep_old_s": self.keep_old,
         });
         let path = path(&["devices", &self.device, "rotate"]);
         let answer = session.post(path).json(&body).send()?;

@@ -7,7 +7,7 @@ fn config() -> EmailConfig {
     EmailConfig {
         server: "localhost".to_owned(),
         port: None,
-        tls: EmailTls::InsecureLoopback,
+        tls: Tls::InsecureLoopback,
         from: "Palisade <palisade@example.org>".to_owned(),
         to: vec!["ann@example.org".to_owned()],
         username: None,
@@ -18,7 +18,7 @@ fn config() -> EmailConfig {
 }
 
 #[test]
-fn a_title_of_a_hostile_device_adds_no_header_and_no_line() {
+fn a_title_of_a_hostile_device_adds_no_line() {
     let hostile = "x\r\nBcc: thief@example.net\r\n\r\nhello\u{2028}severity: low\r\n.\r\nQUIT";
     let order = Order {
         id: ActionId::generate(),
@@ -32,45 +32,22 @@ fn a_title_of_a_hostile_device_adds_no_header_and_no_line() {
             "finding": { "detail": hostile, "count": 3 },
         }),
     };
-    let destination = Destination::open("respond.emails.x", &config()).expect("valid");
-    let message = destination.message(&order).expect("a message").formatted();
-    let text = String::from_utf8(message).expect("ASCII");
-    let (header, body) = text.split_once("\r\n\r\n").expect("a header and a body");
-    let names: Vec<&str> = header
-        .split("\r\n")
-        .filter(|line| !line.starts_with([' ', '\t']))
-        .filter_map(|line| line.split_once(':').map(|(name, _)| name))
-        .collect();
-    for name in &names {
-        let known = [
-            "From",
-            "To",
-            "Subject",
-            "Message-ID",
-            "Auto-Submitted",
-            "Content-Type",
-            "Date",
-            "Content-Transfer-Encoding",
-            "MIME-Version",
-        ];
-        assert!(known.contains(name), "{name} in {header}");
-    }
-    assert!(header.contains(&format!("Message-ID: <{}@example.org>", order.id)));
-    for forged in ["Bcc:", "severity: low", ".", "QUIT"] {
-        assert!(!body.lines().any(|line| line.starts_with(forged)), "{body}");
-    }
+    let subject = message::subject(&order);
+    assert!(subject.starts_with("[high] device/cam-1: x"), "{subject}");
     let letter = message::letter(&order);
     assert!(
         letter.lines().any(|line| line == "severity: high"),
         "{letter}"
     );
+    let lines = letter.lines();
     assert_eq!(
-        letter
-            .lines()
-            .filter(|line| line.starts_with("severity:"))
-            .count(),
+        lines.filter(|line| line.starts_with("severity:")).count(),
         1
     );
+    for forged in ["Bcc:", ".", "QUIT"] {
+        let mut lines = letter.lines();
+        assert!(!lines.any(|line| line.starts_with(forged)), "{letter}");
+    }
 }
 
 #[test]

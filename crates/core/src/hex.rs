@@ -1,7 +1,8 @@
 //! Bytes as hexadecimal digits.
 
 /// Writes bytes in lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -9,8 +10,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Reads what [`hex`] wrote.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+/// Reads what [`hex`] wrote; none where it did not.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
