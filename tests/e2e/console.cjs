@@ -705,7 +705,7 @@ const scenarios = {
 };
 
 const steps = { task, ARGUMENTS, PATIENCE, serveFrom, signIn, goTo, settled, heading, say, press, look, complaints };
-for (const more of ["./console_roles.cjs", "./console_parts.cjs", "./console_settings.cjs"]) Object.assign(scenarios, require(more)(steps));
+for (const more of ["./console_roles.cjs", "./console_parts.cjs", "./console_settings.cjs", "./console_messages.cjs"]) Object.assign(scenarios, require(more)(steps));
 
 main().then(
   (seen) => console.log(JSON.stringify(seen)),

@@ -3,8 +3,9 @@
 import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 
-import { ApiError, ask } from "./client";
+import { ApiError } from "./client";
 import { useMay } from "./session";
+import { listenTo } from "./stream";
 import type { LiveEvent } from "./types";
 
 export type LiveState = "live" | "joining" | "lost" | "off";
@@ -23,8 +24,6 @@ const KEPT = 200;
 /** Events of one turn beyond these are counted and not read: a fleet can say more than a page can show. */
 const PER_TURN = 200;
 const TURN_MS = 500;
-/** The server sends a sign of life each 15 s. */
-const SILENCE_MS = 40_000;
 
 const Context = createContext<Live>({ state: "off", why: null, events: [], skipped: 0 });
 
@@ -108,14 +107,15 @@ async function listen(
   while (!stop.aborted) {
     let wait = Math.min(30_000, 1_000 * 2 ** tries);
     try {
-      for await (const message of stream(last, stop)) {
+      const headers: Record<string, string> = last === null ? {} : { "Last-Event-ID": String(last) };
+      for await (const message of listenTo("/api/v1/events", stop, headers)) {
         if (message === "open") {
           tries = 0;
           say("live", null);
-          continue;
+        } else if (message.id) {
+          last = Number(message.id);
+          take(message.kind, last, message.data);
         }
-        last = message.position;
-        take(message.kind, message.position, message.data);
       }
       say("joining", "The stream ended; joining it again.");
     } catch (error) {
@@ -131,54 +131,4 @@ async function listen(
       stop.addEventListener("abort", () => (clearTimeout(timer), done()), { once: true });
     });
   }
-}
-
-type Message = { kind: string; position: number; data: string };
-
-/** Server-sent events by `fetch`, since `EventSource` cannot send a token. */
-async function* stream(last: number | null, stop: AbortSignal): AsyncGenerator<"open" | Message> {
-  // The time limit of a request is not for a stream: silence is what ends it.
-  const silence = new AbortController();
-  const signal = AbortSignal.any([stop, silence.signal]);
-  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
-  const headers: Record<string, string> = { Accept: "text/event-stream" };
-  if (last !== null) headers["Last-Event-ID"] = String(last);
-  try {
-    const response = await ask("GET", "/api/v1/events", { headers, signal }, 2 ** 31 - 1);
-    yield "open";
-    if (!response.body) return;
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "";
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(), SILENCE_MS);
-      const blocks = (rest + value).split("\n\n");
-      rest = blocks.pop() ?? "";
-      for (const block of blocks) {
-        const message = parse(block);
-        if (message) yield message;
-      }
-    }
-  } finally {
-    clearTimeout(timer);
-    silence.abort();
-  }
-}
-
-function parse(block: string): Message | null {
-  let kind = "";
-  let id = "";
-  const data: string[] = [];
-  for (const line of block.split("\n")) {
-    const colon = line.indexOf(":");
-    if (colon <= 0) continue;
-    const value = line.slice(colon + 1).replace(/^ /, "");
-    const field = line.slice(0, colon);
-    if (field === "event") kind = value;
-    else if (field === "id") id = value;
-    else if (field === "data") data.push(value);
-  }
-  return id && data.length > 0 ? { kind, position: Number(id), data: data.join("\n") } : null;
 }

@@ -22,6 +22,7 @@ mod containment;
 mod cookie;
 mod denials;
 mod detect;
+mod device_messages;
 mod device_state;
 mod devices;
 mod doctor;
@@ -382,6 +383,7 @@ fn routes() -> Routes {
         .and(containment::routes())
         .and(rotation::routes())
         .and(device_state::routes())
+        .and(device_messages::routes())
         .and(sessions::routes())
         .and(tokens::routes())
         .and(api_tokens::routes())

@@ -41,6 +41,7 @@ use crate::{
     persist::Persister,
     routing::{Retained, Tree},
     session::Session,
+    tap::Taps,
 };
 use deadlines::Deadlines;
 
@@ -72,6 +73,8 @@ pub struct Broker {
     pub registry: Registry,
     /// Devices that were heard of lately.
     pub seen: Seen,
+    /// Who watches the messages of a device.
+    pub taps: Arc<Taps>,
     tree: RwLock<Tree<Arc<Session>>>,
     /// Moves with every change of the tree.
     generation: AtomicU64,
@@ -105,6 +108,7 @@ impl Broker {
             ),
             registry: Registry::default(),
             seen: Seen::default(),
+            taps: Arc::default(),
             tree: RwLock::new(Tree::default()),
             generation: AtomicU64::new(0),
             retained: RwLock::new(Retained::new(

@@ -15,7 +15,7 @@ use std::{
 };
 
 use palisade_bus::SharedBus;
-use palisade_core::{Clock, Network, Principal, port::Journal};
+use palisade_core::{Clock, DeviceId, Network, Principal, port::Journal};
 use palisade_identity::Identity;
 use palisade_policy::Pdp;
 use palisade_store::{Block, Store, StoreError};
@@ -37,6 +37,7 @@ use crate::{
     connection::Entrance,
     persist::LoadError,
     session::Close,
+    tap::{TooManyWatchers, WatchStats, Watching},
 };
 use listen::{Hall, Listener};
 
@@ -254,6 +255,25 @@ impl Gateway {
     #[must_use]
     pub fn sessions(&self, after: Option<&str>, limit: usize) -> Vec<SessionInfo> {
         sessions::describe(self.broker.registry.page(after, limit))
+    }
+
+    /// Begins to watch the messages of a device as they pass: what it publishes and policy lets, what it is sent, the
+    /// Wills that are published for it. Of each payload, the first `payload` bytes are shown, or none of it.
+    ///
+    /// # Errors
+    /// When too many watch already.
+    pub fn watch(
+        &self,
+        device: &DeviceId,
+        payload: Option<usize>,
+    ) -> Result<Watching, TooManyWatchers> {
+        self.broker.taps.watch(device, payload)
+    }
+
+    /// The numbers of watchers.
+    #[must_use]
+    pub fn watch_stats(&self) -> WatchStats {
+        self.broker.taps.stats()
     }
 
     /// All sessions of a principal.

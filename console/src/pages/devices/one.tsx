@@ -13,13 +13,14 @@ import { Access } from "./access";
 import { DeviceActs } from "./acts";
 import { Certificates } from "./certificates";
 import { Labels } from "./list";
+import { Messages } from "./messages";
 import { Now } from "./now";
 import { Timeline } from "./timeline";
 
 // Only who looks at a chart loads what draws it.
 const Baseline = lazy(() => import("./baseline"));
 
-const TABS = ["now", "timeline", "baseline", "certificates", "access"] as const;
+const TABS = ["now", "messages", "timeline", "baseline", "certificates", "access"] as const;
 
 export function OneDevice({ id }: { id: string }) {
   const { query: place, change } = usePlace();
@@ -29,6 +30,7 @@ export function OneDevice({ id }: { id: string }) {
     queryFn: ({ signal }) => get("/api/v1/devices/{id}", { at: { id }, signal }),
     refetchInterval: 5_000,
   });
+  const seesMessages = may("messages:watch") || may("messages:read");
   const tab = TABS.find((tab) => tab === place.get("tab")) ?? "now";
   return (
     <>
@@ -50,6 +52,7 @@ export function OneDevice({ id }: { id: string }) {
             <Tabs selectedKey={tab} onSelectionChange={(tab) => change({ tab: tab === "now" ? "" : String(tab) })}>
               <TabList aria-label="Of this device" className="tab-list">
                 <Tab id="now">Now</Tab>
+                {seesMessages && <Tab id="messages">Messages</Tab>}
                 {may("events:read") && <Tab id="timeline">Timeline</Tab>}
                 {may("detect:read") && <Tab id="baseline">Baseline</Tab>}
                 <Tab id="certificates">Certificates</Tab>
@@ -57,6 +60,9 @@ export function OneDevice({ id }: { id: string }) {
               </TabList>
               <TabPanel id="now">
                 <Now device={found} />
+              </TabPanel>
+              <TabPanel id="messages">
+                <Messages id={id} />
               </TabPanel>
               <TabPanel id="timeline">
                 <Timeline id={id} />

@@ -8,7 +8,7 @@ use std::{
 use palisade_core::Lifecycle;
 use palisade_detect::DetectStats;
 use palisade_export::ExportStatus;
-use palisade_gateway::GatewayStats;
+use palisade_gateway::{GatewayStats, WatchStats};
 use palisade_policy::PdpStats;
 use palisade_respond::Respond;
 
@@ -86,6 +86,7 @@ impl Operators {
         detection(&mut page, &self.detect.stats());
         response(&mut page, &self.respond);
         gateway(&mut page, &self.gateway.stats());
+        watchers(&mut page, &self.gateway.watch_stats());
         self.exports(&mut page).await;
         page.0
     }
@@ -256,6 +257,15 @@ fn decisions(page: &mut Page, stats: &PdpStats) {
     page.head("decision_cache_total", "counter", help);
     let found = [("hit", stats.cache_hits), ("miss", stats.cache_misses)];
     page.labelled("decision_cache_total", "result", &found);
+}
+
+fn watchers(page: &mut Page, stats: &WatchStats) {
+    let help = "Who watches the messages of a device now.";
+    page.gauge("message_watchers", help, stats.open);
+    let help = "Messages that watchers were not shown: there were too many in a second.";
+    page.counter("message_watch_skipped_total", help, stats.skipped);
+    let help = "Watchers let go because they took messages too slowly.";
+    page.counter("message_watch_dropped_total", help, stats.dropped);
 }
 
 fn gateway(page: &mut Page, stats: &GatewayStats) {

@@ -28,6 +28,10 @@ pub enum Scope {
     PolicyRead,
     /// Change grants and policies.
     PolicyWrite,
+    /// Watch that messages of a device pass, without what is in them.
+    MessagesWatch,
+    /// Read the messages of a device as they pass.
+    MessagesRead,
     /// Publish messages.
     MessagesWrite,
     /// Read events.
@@ -63,7 +67,7 @@ pub const EVERYTHING: &str = "*";
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::StatusRead,
         Self::ServerRead,
         Self::DevicesRead,
@@ -74,6 +78,8 @@ impl Scope {
         Self::ServicesWrite,
         Self::PolicyRead,
         Self::PolicyWrite,
+        Self::MessagesWatch,
+        Self::MessagesRead,
         Self::MessagesWrite,
         Self::EventsRead,
         Self::LedgerRead,
@@ -104,6 +110,8 @@ impl Scope {
             Self::ServicesWrite => "services:write",
             Self::PolicyRead => "policy:read",
             Self::PolicyWrite => "policy:write",
+            Self::MessagesWatch => "messages:watch",
+            Self::MessagesRead => "messages:read",
             Self::MessagesWrite => "messages:write",
             Self::EventsRead => "events:read",
             Self::LedgerRead => "ledger:read",

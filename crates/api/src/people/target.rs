@@ -115,6 +115,31 @@ pub(crate) async fn decide(
     }
 }
 
+/// Whether a caller may still do to a device what a route let them do.
+pub(crate) async fn may_still(
+    store: &Store,
+    caller: &Caller,
+    (action, scope): (&'static str, Scope),
+    id: &DeviceId,
+) -> bool {
+    let Some(person) = &caller.person else {
+        return caller.scopes.allow(scope);
+    };
+    let standing = person.standing.as_ref();
+    let index = match (person.first, standing.catalogue().index_of(action)) {
+        (None, Some(index)) => index,
+        _ => return false,
+    };
+    match standing.reach(index) {
+        Reach::Everywhere => true,
+        Reach::Nowhere => false,
+        Reach::Somewhere => match store.devices().find(id).await {
+            Ok(Some(device)) => standing.may(index, Place::Device(&device)),
+            Ok(None) | Err(_) => false,
+        },
+    }
+}
+
 async fn device_of(request: &mut Request) -> Option<DeviceId> {
     let parameters = request.extract_parts::<RawPathParams>().await.ok()?;
     let (_, id) = parameters.iter().find(|(name, _)| *name == "id")?;

@@ -10,6 +10,7 @@ mod audits;
 mod baselines;
 mod bounds;
 mod ca;
+mod device_messages;
 mod devices;
 mod doctor;
 mod document;

@@ -76,7 +76,7 @@ pub struct House {
     pub exports: Arc<Exports>,
     pub baselines: Arc<Baselines>,
     pub respond: Arc<Respond>,
-    gateway: Arc<Gateway>,
+    pub gateway: Arc<Gateway>,
     bus: SharedBus,
     pub state: PeopleState,
     pub router: Router,

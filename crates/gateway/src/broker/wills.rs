@@ -12,6 +12,7 @@ use super::{Broker, Distributed};
 use crate::{
     message::{Manner, Message, after},
     session::{Session, Will},
+    tap::{Passing, Way},
 };
 
 impl Broker {
@@ -42,6 +43,14 @@ impl Broker {
         if message.retain && self.retain(&message).is_none() {
             self.notices.exceeded(will.subject.principal(), "retained");
         }
+        self.taps.pass(will.subject.principal(), || Passing {
+            at: now,
+            way: Way::Published,
+            topic: &message.topic,
+            qos: message.qos,
+            retain: message.retain,
+            payload: message.payload(),
+        });
         self.publish(&message)
     }
 

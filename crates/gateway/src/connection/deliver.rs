@@ -10,6 +10,7 @@ use crate::{
     message::Message,
     persist::Op,
     session::{Delivery, Engine, Resend, StoredDelivery},
+    tap::{Passing, Way},
 };
 
 /// Bytes of packets that are put together before they are sent.
@@ -270,6 +271,15 @@ impl Connection {
             }
         }
         packet.encode(&mut turn.scratch.plain_out);
+        let (taps, principal) = (&self.broker.taps, &self.session.principal);
+        taps.pass(principal, || Passing {
+            at: turn.now,
+            way: Way::Delivered,
+            topic: &message.topic,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            payload: message.payload(),
+        });
         let used = &mut self.counted.used;
         used.packets_out += 1;
         used.messages_out += 1;

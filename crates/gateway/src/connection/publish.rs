@@ -13,6 +13,7 @@ use crate::{
     message::{Manner, Message, after},
     persist::Op,
     session::Engine,
+    tap::{Passing, Way},
 };
 
 /// What became of a message from the client.
@@ -146,6 +147,15 @@ impl Connection {
         used.messages += 1;
         used.bytes += size;
         used.largest = used.largest.max(size);
+        let (taps, principal) = (&self.broker.taps, &self.session.principal);
+        taps.pass(principal, || Passing {
+            at: turn.now,
+            way: Way::Published,
+            topic: &known.topic,
+            qos: publish.qos,
+            retain: publish.retain,
+            payload: publish.payload,
+        });
         if known.routes.is_empty() && !publish.retain {
             return Taken::Accepted {
                 durable_after: 0,

@@ -14,6 +14,7 @@ use crate::{
     codec::PropertyWriter,
     limits::Excess,
     message::{Manner, Message, after},
+    tap::{Passing, Way},
 };
 
 /// A message to publish.
@@ -98,6 +99,14 @@ pub(super) async fn submit(
         expires: submission.expiry_s.map(|seconds| after(now, seconds)),
     };
     let message = Message::new(topic.to_owned(), manner, &properties, &submission.payload);
+    broker.taps.pass(principal, || Passing {
+        at: now,
+        way: Way::Published,
+        topic: &message.topic,
+        qos: submission.qos,
+        retain: submission.retain,
+        payload: &submission.payload,
+    });
     let mut durable_after = 0;
     if submission.retain {
         durable_after = broker.retain(&message).ok_or_else(|| {

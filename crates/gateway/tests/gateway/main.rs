@@ -14,4 +14,5 @@ mod publishing;
 mod sessions;
 mod statistics;
 mod survival;
+mod watching;
 mod wills;

@@ -2,6 +2,7 @@
 
 mod add;
 mod contain;
+mod messages;
 mod rotate;
 mod standing;
 
@@ -17,6 +18,7 @@ use crate::{
 
 use add::{AddArgs, ImportArgs};
 use contain::{ContainArgs, RevokeArgs};
+use messages::MessagesArgs;
 use rotate::{RotateArgs, RotationArgs};
 
 pub(super) use standing::count_contained;
@@ -129,6 +131,11 @@ The file has the heading id,product,labels; labels are key=value, separated by s
   palisade device rotation cam-1
   palisade device rotation cam-1 --stop --reason 'the copy was found'")]
     Rotation(RotationArgs),
+    /// Watch the messages of a device as they pass; each watching is on the ledger
+    #[command(after_help = "Examples:
+  palisade device messages cam-1
+  palisade device messages cam-1 --read --json")]
+    Messages(MessagesArgs),
     /// List the certificates of a device
     #[command(after_help = "Examples:\n  palisade device certificates cam-1")]
     Certificates(DeviceArgs),
@@ -208,6 +215,7 @@ impl Act for DeviceCommand {
             Self::Reinstate(args) => args.act("reinstate", "may enrol anew", session),
             Self::Rotate(args) => args.rotate(session),
             Self::Rotation(args) => args.act(session),
+            Self::Messages(args) => args.watch(session),
             Self::Certificates(DeviceArgs { device }) => {
                 let path = path(&["devices", &device, "certificates"]);
                 let answer = session.get(path).send()?;
