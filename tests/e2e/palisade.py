@@ -23,18 +23,31 @@ def binary(name):
     return str(pathlib.Path(os.environ["PALISADE_BIN"]) / name)
 
 
-def free_port():
+def own_ports():
+    """The ports of this process among those that run the tests side by side: what one has found free and not
+    yet taken is not found by another."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = 22_000 // count
+    return range(10_000 + worker * share, 10_000 + (worker + 1) * share)
+
+
+def free_port(given=set()):
     """A free port below those that the system gives to outgoing connections: one of these would be taken
-    by a client of another test before the server that it is for has started."""
+    by a client of another test before the server that it is for has started. None is given twice: it may be free
+    because its server has not started yet."""
     for _ in range(1000):
-        port = random.randint(10_000, 32_000)
+        port = random.choice(own_ports())
+        if port in given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            given.add(port)
             return port
-    raise AssertionError("no free port between 10000 and 32000")
+    raise AssertionError(f"no free port in {own_ports()}")
 
 
 def wait_for(condition, what, seconds=20):

@@ -256,6 +256,7 @@ def test_a_blocked_address_is_refused_before_tls_until_the_action_is_undone(tmp_
         server.kill()
         server.start()
         assert mosquitto.publish(server, device, own(device), "x", check=False).returncode != 0, "after a restart"
+        wait_for(lambda: server.get(f"/actions/{ordered['id']}")["state"] == "done", "the action is done")
         server.post(f"/actions/{ordered['id']}/undo", {"reason": "test over"})
         wait_for(lambda: not server.get("/blocked-addresses")["items"], "it is let in")
         mosquitto.publish(server, device, own(device), "x", "-q", "1")

@@ -20,6 +20,7 @@ FLOORS = {
     "policy": 3,
     "detect": 3,
     "respond": 3,
+    "vault": 3,
     "agent": 3,
     "gateway": 4,
     "export": 4,

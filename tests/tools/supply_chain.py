@@ -72,11 +72,23 @@ def linked_packages(target):
     return [p for p in metadata["packages"] if (p["name"], "v" + p["version"]) in used]
 
 
+def direct_users(crate, target):
+    """The packages that a crate is a dependency of, by name."""
+    tree = subprocess.run(
+        ["cargo", "tree", "--locked", "--workspace", "--target", target, "--prefix", "depth", "--depth", "1",
+         "--edges", "normal,build,dev", "--format", " {p}", "--invert", crate],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return {line.split()[1] for line in tree.splitlines() if line.startswith("1 ")}
+
+
 def main():
     with open("deny.toml", "rb") as file:
         rules = tomllib.load(file)
     allowed = set(rules["licenses"]["allow"])
-    banned = {ban["crate"]: ban["reason"] for ban in rules["bans"]["deny"]}
+    banned = {ban["crate"]: ban for ban in rules["bans"]["deny"]}
     sources = {f"registry+{url}" for url in rules["sources"]["allow-registry"]}
     problems, seen = [], set()
     for target in TARGETS:
@@ -85,8 +97,9 @@ def main():
             if name in seen:
                 continue
             seen.add(name)
-            if package["name"] in banned:
-                problems.append(f"{name} is banned: {banned[package['name']]}")
+            ban = banned.get(package["name"])
+            if ban and direct_users(package["name"], target) - set(ban.get("wrappers", [])):
+                problems.append(f"{name} is banned: {ban['reason']}")
             if not package["license"]:
                 problems.append(f"{name} names no licence")
             elif not is_allowed(package["license"], allowed):

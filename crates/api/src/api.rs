@@ -20,6 +20,7 @@ use palisade_people::People;
 use palisade_policy::Pdp;
 use palisade_respond::Respond;
 use palisade_store::Store;
+use palisade_vault::Vault;
 use rustls::ServerConfig;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,8 @@ pub struct ApiParts {
     pub ledger: Arc<Ledger>,
     /// The audit log as others can check it.
     pub log: Arc<Log>,
+    /// What devices sent and is kept.
+    pub vault: Arc<Vault>,
     /// Detection.
     pub detect: Arc<Detect>,
     /// Its rules.
@@ -309,6 +312,7 @@ fn people_parts(parts: &ApiParts) -> PeopleParts {
         pdp: parts.pdp.clone(),
         ledger: parts.ledger.clone(),
         log: parts.log.clone(),
+        vault: parts.vault.clone(),
         detect: parts.detect.clone(),
         respond: parts.respond.clone(),
         rules: parts.rules.clone(),

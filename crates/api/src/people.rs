@@ -74,6 +74,8 @@ mod status;
 mod suppressions;
 mod target;
 mod teams;
+mod telemetry;
+mod telemetry_holds;
 mod text;
 mod tokens;
 mod views;
@@ -102,6 +104,7 @@ use palisade_people::People;
 use palisade_policy::Pdp;
 use palisade_respond::Respond;
 use palisade_store::{Store, StoreError};
+use palisade_vault::Vault;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -155,6 +158,8 @@ pub struct PeopleParts {
     pub ledger: Arc<Ledger>,
     /// The audit log as others can check it.
     pub log: Arc<Log>,
+    /// What devices sent and is kept.
+    pub vault: Arc<Vault>,
     /// Detection.
     pub detect: Arc<Detect>,
     /// Its rules.
@@ -372,6 +377,8 @@ fn routes() -> Routes {
         .and(assignments::routes())
         .and(roles::routes())
         .and(teams::routes())
+        .and(telemetry::routes())
+        .and(telemetry_holds::routes())
         .and(approvals::routes())
         .and(elevations::routes())
         .and(access_entries::routes())

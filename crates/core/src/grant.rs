@@ -1,5 +1,7 @@
 //! Grants: the data that says which topics are a principal's. Policies (Cedar) say when they count.
 
+use std::num::NonZeroU16;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{DeviceId, GrantId, ProductId, SegmentId, ServiceId, Timestamp, TopicPattern};
@@ -58,6 +60,8 @@ pub struct GrantActions {
     pub receive: bool,
     /// To set or clear the retained message, besides `publish`.
     pub retain: bool,
+    /// To have what devices publish there kept in the vault, for so many days, besides `publish`.
+    pub keep_days: Option<NonZeroU16>,
 }
 
 /// One grant.

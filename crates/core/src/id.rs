@@ -217,6 +217,11 @@ ulid_id!(
     EventId
 );
 
+ulid_id!(
+    /// A sealed file of the vault.
+    ObjectId
+);
+
 impl EventId {
     /// The name that comes first of all that events made in this millisecond, or later, can have.
     #[must_use]

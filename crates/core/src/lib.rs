@@ -30,7 +30,7 @@ pub use grant::{Grant, GrantActions, GrantScope};
 pub use hex::{hex, unhex};
 pub use id::{
     ActionId, AuditRunId, CaseId, DeviceId, DrillId, EventId, FindingId, GrantId, IdError,
-    PolicyId, ProductId, SegmentId, ServiceId, SuppressionId, TokenId, TrustDomain,
+    ObjectId, PolicyId, ProductId, SegmentId, ServiceId, SuppressionId, TokenId, TrustDomain,
 };
 pub use network::{Network, NetworkError};
 pub use posture::{Epoch, Lifecycle, LifecycleError, Posture, TrustReason, TrustScore};

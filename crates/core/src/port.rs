@@ -1,9 +1,18 @@
 //! Where capabilities meet that must not know each other: one names what it needs as a trait here, the
 //! other implements it, and the `palisade` binary introduces them.
 
-use std::{error::Error, fmt, future::Future, pin::Pin};
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Poll, Waker},
+};
 
-use crate::{DeviceId, Event, Impact, Order, Serial, Target, Timestamp, TrustReason};
+use crate::{
+    DeviceId, Event, Impact, Order, ProductId, SegmentId, Serial, Target, Timestamp, Topic,
+    TrustReason,
+};
 
 /// A future that is sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -37,6 +46,51 @@ pub trait RevocationView: Send + Sync + 'static {
 pub trait EvidenceListener: Send + Sync + 'static {
     /// The evidence about this device changed. Cheap; never waits.
     fn evidence_changed(&self, device: &DeviceId);
+}
+
+/// A message of a device that is to be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Telemetry<'a> {
+    /// When it came.
+    pub at: Timestamp,
+    /// Of which device.
+    pub device: &'a DeviceId,
+    /// What the device is an example of.
+    pub product: &'a ProductId,
+    /// Where the device is.
+    pub segment: &'a SegmentId,
+    /// For how many days it is to be kept.
+    pub days: u32,
+    /// Where it was published to.
+    pub topic: Topic<'a>,
+    /// Quality of service, 0 to 2.
+    pub qos: u8,
+    /// Whether the device asked to retain it.
+    pub retain: bool,
+    /// The properties of MQTT 5 that travel with it, as the wire has them.
+    pub properties: &'a [u8],
+    /// What it says.
+    pub payload: &'a [u8],
+}
+
+/// Why a message cannot be kept now: whoever sent it may try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("telemetry cannot be kept now")]
+pub struct CannotKeep;
+
+/// Where telemetry is kept. Asked for each message: nothing here waits.
+pub trait TelemetrySink: Send + Sync + 'static {
+    /// Takes a message. It is durable once the number that this gives is.
+    ///
+    /// # Errors
+    /// When there is no room for it now.
+    fn keep(&self, message: &Telemetry<'_>) -> Result<u64, CannotKeep>;
+
+    /// Whether the message of this number, and every one before it, is durable.
+    fn is_durable(&self, number: u64) -> bool;
+
+    /// The same; if not, `waker` is woken when it is.
+    fn poll_durable(&self, number: u64, waker: &Waker) -> Poll<()>;
 }
 
 /// The parameters of an action, as a playbook gives them.

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use palisade_core::{Decision, Request, Stamp};
-use palisade_policy::{DecisionCache, Pdp, Subject};
+use palisade_core::{Decision, Request, Stamp, TopicBuf};
+use palisade_policy::{DecisionCache, KeepCache, Keeping, Pdp, Subject};
 
 /// Decisions remembered for one session.
 const REMEMBERED: usize = 64;
@@ -15,6 +15,7 @@ pub struct Access {
     pdp: Arc<Pdp>,
     subject: Arc<Subject>,
     cache: DecisionCache,
+    kept: KeepCache,
     seen: Stamp,
 }
 
@@ -27,6 +28,7 @@ impl Access {
             seen: subject.stamp(),
             subject,
             cache: DecisionCache::new(REMEMBERED),
+            kept: KeepCache::default(),
         }
     }
 
@@ -39,6 +41,11 @@ impl Access {
     /// Asks.
     pub fn decide(&mut self, request: &Request<'_>) -> Decision {
         self.cache.decide(&self.pdp, &self.subject, request)
+    }
+
+    /// How messages of this topic are kept; `None` where they are not.
+    pub fn keeping(&mut self, topic: &TopicBuf) -> Option<&Keeping> {
+        self.kept.find(&self.pdp, &self.subject, topic)
     }
 
     /// Whether an epoch moved since the last time: then everything that was allowed is asked anew.

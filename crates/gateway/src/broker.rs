@@ -2,6 +2,7 @@
 //! policy, ledger and disk.
 
 mod deadlines;
+mod keep;
 mod publish;
 mod registry;
 mod restore;
@@ -14,18 +15,22 @@ mod wills;
 use std::{
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use palisade_core::{Clock, Decision, DenyReason, Request, Topic, port::Journal};
+use palisade_core::{
+    Clock, Decision, DenyReason, Request, Topic,
+    port::{Journal, TelemetrySink},
+};
 use palisade_identity::Identity;
 use palisade_policy::{Pdp, Subject};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+pub use keep::After;
 pub use publish::{Distributed, Wakes};
 pub use registry::Registry;
 pub use seen::Seen;
@@ -80,6 +85,7 @@ pub struct Broker {
     generation: AtomicU64,
     retained: RwLock<Retained>,
     deadlines: Deadlines,
+    sink: OnceLock<Arc<dyn TelemetrySink>>,
     next_number: AtomicU64,
     revocations: AtomicU64,
 }
@@ -116,6 +122,7 @@ impl Broker {
                 config.max_retained_bytes,
             )),
             deadlines: Deadlines::default(),
+            sink: OnceLock::new(),
             next_number: AtomicU64::new(1),
             revocations: AtomicU64::new(0),
             blocks,

@@ -15,7 +15,10 @@ use std::{
 };
 
 use palisade_bus::SharedBus;
-use palisade_core::{Clock, DeviceId, Network, Principal, port::Journal};
+use palisade_core::{
+    Clock, DeviceId, Network, Principal,
+    port::{Journal, TelemetrySink},
+};
 use palisade_identity::Identity;
 use palisade_policy::Pdp;
 use palisade_store::{Block, Store, StoreError};
@@ -147,6 +150,12 @@ impl Gateway {
             local_addrs,
             insecure_addr,
         }))
+    }
+
+    /// Where messages that grants say to keep are kept. Call it once, before [`Gateway::run`]: without it they are
+    /// refused.
+    pub fn keep_in(&self, sink: Arc<dyn TelemetrySink>) {
+        self.broker.keep_in(sink);
     }
 
     /// Where devices and services connect.

@@ -14,7 +14,7 @@ use crate::{
         EventsCommand, ExportCommand, FindingCommand, GrantCommand, LedgerNoun, LoginCommand,
         LogoutCommand, MessageCommand, PasswordCommand, PlaybookNoun, PolicyCommand,
         ProductCommand, ResponseCommand, RoleCommand, RulesCommand, SegmentCommand, ServiceCommand,
-        SessionCommand, StatusCommand, SuppressionCommand, TeamCommand, TokenCommand,
+        SessionCommand, StatusCommand, SuppressionCommand, TeamCommand, TokenCommand, VaultCommand,
         WhoamiCommand,
     },
     config::ConfigCommand,
@@ -115,6 +115,8 @@ enum Command {
     Grant(Noun<GrantCommand>),
     /// Policies: when a grant counts
     Policy(Noun<PolicyCommand>),
+    /// What devices sent and is kept, sealed
+    Vault(Noun<VaultCommand>),
     /// The audit log
     Ledger(LedgerNoun),
     /// The certification authority
@@ -190,6 +192,7 @@ impl Cli {
             Command::Service(noun) => noun.run(output).map(crate::done),
             Command::Grant(noun) => noun.run(output).map(crate::done),
             Command::Policy(noun) => noun.run(output).map(crate::done),
+            Command::Vault(noun) => noun.run(output).map(crate::done),
             Command::Ledger(noun) => noun.run(output).map(crate::done),
             Command::Ca(noun) => noun.run(output).map(crate::done),
             Command::Events(verb) => verb.run(output).map(crate::done),

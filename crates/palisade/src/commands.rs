@@ -33,6 +33,7 @@ mod session;
 mod suppression;
 mod team;
 mod token;
+mod vault;
 
 use clap::Args;
 
@@ -69,6 +70,7 @@ pub(crate) use session::SessionCommand;
 pub(crate) use suppression::SuppressionCommand;
 pub(crate) use team::TeamCommand;
 pub(crate) use token::TokenCommand;
+pub(crate) use vault::VaultCommand;
 
 /// The most that the server gives at once.
 const PAGE: usize = 1000;

@@ -18,6 +18,7 @@ use palisade_gateway::GatewayConfig;
 use palisade_ledger::LedgerConfig;
 use palisade_people::AccountsConfig;
 use palisade_respond::RespondConfig;
+use palisade_vault::VaultConfig;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use error::ConfigError;
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) log: LogSection,
     /// Traces of requests at the HTTPS doors, for an OpenTelemetry collector.
     pub(crate) telemetry: TelemetrySection,
+    /// What is kept of what devices send, sealed: what grants say (`--keep-days`).
+    pub(crate) vault: VaultConfig,
     /// How long the stream of events is kept. The ledger keeps what is of it for ever.
     pub(crate) events: EventsConfig,
     /// Where events go from here, at least once and in order: each export is a table of its own,

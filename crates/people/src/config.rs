@@ -66,7 +66,7 @@ pub enum Bond {
 }
 
 /// What cannot be undone, and what could make a second person of oneself.
-const FOUR_EYES: [&str; 17] = [
+const FOUR_EYES: [&str; 19] = [
     "ca.export_root",
     "ca.detach_root",
     "ca.import_root",
@@ -84,6 +84,8 @@ const FOUR_EYES: [&str; 17] = [
     "team.change",
     "role.create",
     "role.change",
+    "telemetry.erase",
+    "telemetry.release_hold",
 ];
 
 impl Default for AccountsConfig {

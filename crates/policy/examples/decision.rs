@@ -157,6 +157,7 @@ fn grant(pattern: &str) -> Grant {
             subscribe: true,
             receive: true,
             retain: true,
+            keep_days: None,
         },
         created_at: Timestamp::now(),
     }

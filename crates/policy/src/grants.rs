@@ -1,6 +1,6 @@
 //! Grants in memory, and what they come to for one principal.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, num::NonZeroU16};
 
 use palisade_core::{
     Bindings, DeviceId, Grant, GrantId, GrantScope, Request, ServiceId, Topic, TopicFilter,
@@ -31,6 +31,8 @@ pub(crate) struct BoundGrants {
     receive: Vec<Bound>,
     /// What the server tells this device alone: granted to each, and taken by no restriction.
     line: Option<TopicFilter>,
+    /// What is kept of what it publishes, and for how many days.
+    keep: Vec<(TopicFilter, NonZeroU16)>,
     /// Where there are any: a request counts only if it is within one of these too.
     only: Option<Vec<TopicFilter>>,
 }
@@ -99,6 +101,9 @@ impl GrantTable {
             let Some(filter) = grant.pattern.bind(bindings) else {
                 continue;
             };
+            if let Some(days) = grant.actions.keep_days.filter(|_| grant.actions.publish) {
+                bound.keep.push((filter.clone(), days));
+            }
             let entry = Bound {
                 id: grant.id,
                 filter,
@@ -121,6 +126,17 @@ impl BoundGrants {
     /// Whether the request is covered; what is not about a topic needs no grant.
     pub(crate) fn cover(&self, request: &Request<'_>) -> bool {
         self.is_own_line(request) || (self.is_left(request) && self.grant(request))
+    }
+
+    /// For how many days a message of this topic is kept: as the longest of the grants says.
+    pub(crate) fn keep_days(&self, topic: Topic<'_>) -> Option<NonZeroU16> {
+        let kept = self.keep.iter().filter(|(filter, _)| filter.matches(topic));
+        kept.map(|(_, days)| *days).max()
+    }
+
+    /// Whether anything that it publishes is kept.
+    pub(crate) fn keep_any(&self) -> bool {
+        !self.keep.is_empty()
     }
 
     /// Whether the request is to hear what the server tells this device alone.

@@ -1,5 +1,7 @@
 //! Grants, and the epoch that policies and grants share.
 
+use std::num::NonZeroU16;
+
 use palisade_core::{
     DeviceId, Epoch, Grant, GrantActions, GrantId, GrantScope, ProductId, SegmentId, ServiceId,
     TopicPattern,
@@ -56,7 +58,7 @@ impl Grants<'_> {
     /// When its id is taken, or the database fails.
     pub async fn add(&self, grant: &Grant) -> Result<(), StoreError> {
         let actions = grant.actions;
-        sqlx::query("INSERT INTO grants VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+        sqlx::query("INSERT INTO grants VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
             .bind(grant.id.to_string())
             .bind(grant.scope.kind())
             .bind(grant.scope.id())
@@ -66,6 +68,7 @@ impl Grants<'_> {
             .bind(i64::from(actions.receive))
             .bind(i64::from(actions.retain))
             .bind(row::nanos(grant.created_at))
+            .bind(actions.keep_days.map_or(0, |days| i64::from(days.get())))
             .execute(self.store.writer())
             .await
             .map_err(|error| StoreError::on_insert(error, || format!("grant {}", grant.id)))?;
@@ -106,9 +109,18 @@ fn read(found: &AnyRow) -> Result<Grant, StoreError> {
             subscribe: row::flag(found, "subscribe")?,
             receive: row::flag(found, "receive")?,
             retain: row::flag(found, "retain")?,
+            keep_days: keep_days(found)?,
         },
         created_at: row::time(found, "created_at")?,
     })
+}
+
+/// None where the column says 0.
+fn keep_days(found: &AnyRow) -> Result<Option<NonZeroU16>, StoreError> {
+    const COLUMN: &str = "keep_days";
+    let days = u16::try_from(row::unsigned(found, COLUMN)?);
+    days.map(NonZeroU16::new)
+        .map_err(|error| StoreError::corrupt(COLUMN, error))
 }
 
 fn scope(found: &AnyRow) -> Result<GrantScope, StoreError> {

@@ -45,6 +45,8 @@ mod second_factors;
 mod settings;
 mod teams;
 mod tokens;
+mod vault;
+mod vault_holds;
 
 pub use access::{AccessEntry, AccessFilter, AccessKind, AccessLog, AccessOutcome, AccessUse};
 pub use access_reviews::{AccessReview, AccessReviews, AccountFacts};
@@ -90,3 +92,5 @@ pub use second_factors::{SecondFactor, SecondFactors};
 pub use settings::Settings;
 pub use teams::{Team, Teams};
 pub use tokens::{ApiToken, EnrolmentToken, Service, TokenScope, Tokens};
+pub use vault::{ObjectFilter, ObjectState, SegmentKey, Vault, VaultMark, VaultObject, day_of};
+pub use vault_holds::VaultHold;

@@ -20,12 +20,13 @@ use palisade_detect::{Detect, DetectConfig, DetectParts, baseline::Baselines, ru
 use palisade_export::Exports;
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
-use palisade_keys::{KeySource, Keystore};
+use palisade_keys::{KeySource, Keystore, RootKey};
 use palisade_ledger::{Ledger, LedgerConfig, Log, LogParts};
 use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
 use palisade_store::{EnrolmentToken, EventFilter, Store, TokenScope};
+use palisade_vault::{Vault, VaultConfig, VaultParts};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -148,6 +149,7 @@ impl House {
                     subscribe: true,
                     receive: true,
                     retain: true,
+                    keep_days: None,
                 },
                 created_at: Timestamp::now(),
             };
@@ -332,6 +334,16 @@ async fn open(
     })
     .await
     .expect("opens");
+    let vault = Vault::open(VaultParts {
+        config: VaultConfig::default(),
+        data: directory.to_owned(),
+        store: store.clone(),
+        root: Arc::new(RootKey::open(keys.clone(), "vault").expect("opens")),
+        journal: ledger.clone(),
+        clock: clock.clone(),
+    })
+    .await
+    .expect("opens");
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = ApiConfig::default();
     config.devices.listen = vec![devices];
@@ -382,6 +394,7 @@ async fn open(
         pdp: pdp.clone(),
         ledger: ledger.clone(),
         log,
+        vault,
         detect,
         rules: rules.expect("opens"),
         exports,

@@ -225,6 +225,20 @@ pub fn detection(stats: &DetectStats) -> Finding {
     }
 }
 
+/// What devices send and is kept.
+#[must_use]
+pub fn vault(is_failing: bool, messages: u64) -> Finding {
+    const CHECK: &str = "vault";
+    if is_failing {
+        return Finding::fail(
+            CHECK,
+            "what devices send cannot be kept: they are refused",
+            "make room on the disk, and look into the log; it goes on by itself",
+        );
+    }
+    Finding::ok(CHECK, format!("{messages} messages were kept so far"))
+}
+
 /// Whether the rules in force are the newest ones.
 #[must_use]
 pub fn rules(status: &RulesStatus) -> Finding {

@@ -34,6 +34,10 @@ pub enum Scope {
     MessagesRead,
     /// Publish messages.
     MessagesWrite,
+    /// Read what devices sent and the vault keeps.
+    TelemetryRead,
+    /// Hold what the vault keeps, and erase it.
+    TelemetryWrite,
     /// Read events.
     EventsRead,
     /// Read, verify and export the ledger.
@@ -81,6 +85,8 @@ impl Scope {
         Self::MessagesWatch,
         Self::MessagesRead,
         Self::MessagesWrite,
+        Self::TelemetryRead,
+        Self::TelemetryWrite,
         Self::EventsRead,
         Self::LedgerRead,
         Self::CaRead,
@@ -113,6 +119,8 @@ impl Scope {
             Self::MessagesWatch => "messages:watch",
             Self::MessagesRead => "messages:read",
             Self::MessagesWrite => "messages:write",
+            Self::TelemetryRead => "telemetry:read",
+            Self::TelemetryWrite => "telemetry:write",
             Self::EventsRead => "events:read",
             Self::LedgerRead => "ledger:read",
             Self::CaRead => "ca:read",

@@ -80,6 +80,10 @@ async fn examine(state: &PeopleState) -> Vec<Finding> {
     findings.push(doctor::crl(parts.identity.crl_valid_until(), now));
     findings.push(doctor::detection(&parts.detect.stats()));
     findings.push(doctor::rules(&parts.rules.status()));
+    findings.push(doctor::vault(
+        parts.vault.is_failing(),
+        parts.vault.newest(),
+    ));
     findings.push(doctor::switch(&parts.respond.switch()));
     match in_time(parts.exports.status()).await {
         Ok(exports) => findings.extend(exports.iter().map(doctor::export)),

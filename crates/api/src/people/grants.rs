@@ -1,5 +1,7 @@
 //! Grants: which topics are whose.
 
+use std::num::NonZeroU16;
+
 use axum::{Json, extract::State};
 use palisade_core::{
     DeviceId, Grant, GrantActions, GrantId, GrantScope, ProductId, SegmentId, ServiceId, Timestamp,
@@ -79,6 +81,10 @@ pub(crate) struct ActionsView {
     /// To set or clear the retained message, besides `publish`.
     #[serde(default)]
     retain: bool,
+    /// To have what devices publish there kept in the vault for so many days, besides `publish`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u16>, minimum = 1)]
+    keep_days: Option<NonZeroU16>,
 }
 
 impl From<ActionsView> for GrantActions {
@@ -88,6 +94,7 @@ impl From<ActionsView> for GrantActions {
             subscribe: actions.subscribe,
             receive: actions.receive,
             retain: actions.retain,
+            keep_days: actions.keep_days,
         }
     }
 }
@@ -119,6 +126,7 @@ impl From<Grant> for GrantView {
             subscribe,
             receive,
             retain,
+            keep_days,
         } = grant.actions;
         Self {
             id: grant.id.to_string(),
@@ -129,6 +137,7 @@ impl From<Grant> for GrantView {
                 subscribe,
                 receive,
                 retain,
+                keep_days,
             },
             created_at: grant.created_at,
         }
@@ -191,6 +200,14 @@ async fn add_grant(
     JsonBody(request): JsonBody<GrantRequest>,
 ) -> Result<Done<GrantView>, Problem> {
     let scope = request.scope.into();
+    let ActionsView {
+        publish, keep_days, ..
+    } = request.actions;
+    if keep_days.is_some() && (!publish || matches!(scope, GrantScope::Service(_))) {
+        return Err(Problem::invalid(
+            "keep_days keeps what devices publish: grant it to devices, together with publish",
+        ));
+    }
     known_holder(&state, &scope).await?;
     let grant = Grant {
         id: GrantId::generate(),

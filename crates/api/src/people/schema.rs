@@ -195,6 +195,13 @@ string_schema!(
     "scanning-or-flooding-device"
 );
 string_schema!(
+    HoldId,
+    "A hold on what the vault keeps (ULID).",
+    ULID,
+    (26, 26),
+    "01JZX3R5W8Q2M4N6P7T9V0A1BC"
+);
+string_schema!(
     EventId,
     "An event (ULID).",
     ULID,

@@ -19,12 +19,13 @@ use palisade_detect::{Detect, DetectConfig, DetectParts, baseline::Baselines, ru
 use palisade_export::Exports;
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
-use palisade_keys::{KeySource, Keystore};
+use palisade_keys::{KeySource, Keystore, RootKey};
 use palisade_ledger::{Ledger, LedgerConfig, Log, LogParts};
 use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
 use palisade_store::{EnrolmentToken, EventFilter, Store, TokenScope};
+use palisade_vault::{Vault, VaultConfig, VaultParts};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +124,14 @@ impl House {
             bus: bus.clone(),
             clock: clock.clone(),
         });
+        let vault = Vault::open(VaultParts {
+            config: VaultConfig::default(),
+            data: directory.path().to_owned(),
+            store: store.clone(),
+            root: Arc::new(RootKey::open(keys.clone(), "vault").expect("opens")),
+            journal: ledger.clone(),
+            clock: clock.clone(),
+        });
         let detect = DetectParts::new(
             store.clone(),
             bus.clone(),
@@ -168,6 +177,7 @@ impl House {
             pdp: pdp.clone(),
             ledger,
             log,
+            vault: vault.await.expect("opens"),
             detect,
             rules: rules.expect("opens"),
             exports,

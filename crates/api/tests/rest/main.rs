@@ -33,4 +33,5 @@ mod rules;
 mod scopes;
 mod session_bonds;
 mod setup;
+mod telemetry;
 mod tokens;

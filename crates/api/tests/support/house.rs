@@ -36,12 +36,13 @@ use palisade_detect::{
 use palisade_export::{EventsConfig, ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayConfig, GatewayParts};
 use palisade_identity::{Identity, IdentityConfig};
-use palisade_keys::{KeySource, Keystore};
+use palisade_keys::{KeySource, Keystore, RootKey};
 use palisade_ledger::{Ledger, LedgerConfig, Log, LogParts};
 use palisade_people::{AccountsConfig, People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondConfig, RespondParts};
 use palisade_store::{ApiToken, Store};
+use palisade_vault::{Vault, VaultConfig, VaultParts};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -71,6 +72,7 @@ pub struct House {
     pub pdp: Arc<Pdp>,
     pub ledger: Arc<Ledger>,
     pub log: Arc<Log>,
+    pub vault: Arc<Vault>,
     pub detect: Arc<Detect>,
     pub rules: Arc<Rules>,
     pub exports: Arc<Exports>,
@@ -128,7 +130,7 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
     let people = People::open(ground, &accounts, directory.path());
     let people = people.expect("opens");
     people.reached_at(8_443).expect("is valid");
-    let identity = identity(keys, &store, &bus, &journal, &shared_clock).await;
+    let identity = identity(keys.clone(), &store, &bus, &journal, &shared_clock).await;
     let pdp = Pdp::open(
         store.clone(),
         bus.clone(),
@@ -150,6 +152,16 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
         clock: shared_clock.clone(),
     });
     let gateway = gateway.await.expect("opens");
+    let vault = Vault::open(VaultParts {
+        config: VaultConfig::default(),
+        data: directory.path().to_owned(),
+        store: store.clone(),
+        root: Arc::new(RootKey::open(keys.clone(), "vault").expect("opens")),
+        journal: journal.clone(),
+        clock: shared_clock.clone(),
+    });
+    let vault = vault.await.expect("opens");
+    gateway.keep_in(vault.clone());
     let detect = DetectParts::new(
         store.clone(),
         bus.clone(),
@@ -187,6 +199,7 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
         pdp: pdp.clone(),
         ledger: ledger.clone(),
         log: log.clone(),
+        vault: vault.clone(),
         detect: detect.clone(),
         rules: rules.clone(),
         exports: exports.clone(),
@@ -208,6 +221,7 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
         pdp,
         ledger,
         log,
+        vault,
         detect,
         rules,
         exports,
@@ -295,6 +309,7 @@ impl House {
             pdp: self.pdp.clone(),
             ledger: self.ledger.clone(),
             log: self.log.clone(),
+            vault: self.vault.clone(),
             detect: self.detect.clone(),
             rules: self.rules.clone(),
             exports: self.exports.clone(),

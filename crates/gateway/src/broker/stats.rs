@@ -31,6 +31,10 @@ pub struct Stats {
     pub throttled: AtomicU64,
     /// Wills published.
     pub wills: AtomicU64,
+    /// Messages that the vault took.
+    pub kept: AtomicU64,
+    /// Messages that were to be kept and could not be.
+    pub not_kept: AtomicU64,
 }
 
 /// What [`Stats`] shows at one moment.
@@ -66,6 +70,10 @@ pub struct GatewayStats {
     pub throttled: u64,
     /// Wills published.
     pub wills: u64,
+    /// Messages that the vault took.
+    pub kept: u64,
+    /// Messages that were to be kept and could not be: refused, or of quality of service 0 and lost to the vault.
+    pub not_kept: u64,
 }
 
 impl Stats {
@@ -83,6 +91,8 @@ impl Stats {
             dropped: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
             wills: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            not_kept: AtomicU64::new(0),
         }
     }
 
@@ -140,6 +150,8 @@ impl super::Broker {
             dropped: read(&stats.dropped),
             throttled: read(&stats.throttled),
             wills: read(&stats.wills),
+            kept: read(&stats.kept),
+            not_kept: read(&stats.not_kept),
         }
     }
 }

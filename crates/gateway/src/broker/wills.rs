@@ -40,6 +40,10 @@ impl Broker {
             message.properties(),
             message.payload(),
         );
+        if let Some(keeping) = self.pdp.keeping(&will.subject, message.topic.as_topic()) {
+            // Whoever left it hears no answer: what cannot be kept is counted.
+            let _ = self.keep(will.subject.principal(), &keeping, &message, now);
+        }
         if message.retain && self.retain(&message).is_none() {
             self.notices.exceeded(will.subject.principal(), "retained");
         }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, task::Poll};
 
 use super::{Connection, Turn};
-use crate::{codec::encode::AckKind, session::Engine};
+use crate::{broker::After, codec::encode::AckKind, session::Engine};
 
 /// A packet that is sent once a change is durable.
 #[derive(Debug)]
@@ -18,13 +18,13 @@ pub(super) enum Gated {
 /// Packets that wait, in order, each with the change that it waits for.
 #[derive(Debug, Default)]
 pub(super) struct Gates {
-    queue: VecDeque<(u64, Gated)>,
+    queue: VecDeque<(After, Gated)>,
     /// How many of them acknowledge a message of the client.
     acks: usize,
     /// How many of them are messages.
     publishes: usize,
-    /// The change that the connection asked to be woken for.
-    awaited: u64,
+    /// What the connection asked to be woken for.
+    awaited: Option<After>,
 }
 
 impl Gates {
@@ -43,18 +43,20 @@ impl Gates {
         self.publishes > 0
     }
 
-    /// The change that the last packet waits for.
-    pub(super) fn last(&self) -> u64 {
-        self.queue.back().map_or(0, |(number, _)| *number)
+    /// What the last packet waits for.
+    pub(super) fn last(&self) -> After {
+        self.queue
+            .back()
+            .map_or_else(After::default, |(after, _)| *after)
     }
 
-    fn push(&mut self, number: u64, gated: Gated) {
+    fn push(&mut self, after: After, gated: Gated) {
         self.count(&gated, usize::wrapping_add);
-        self.queue.push_back((number.max(self.last()), gated));
+        self.queue.push_back((after.and(self.last()), gated));
     }
 
-    fn pop_if(&mut self, is_durable: impl Fn(u64) -> bool) -> Option<Gated> {
-        let (_, gated) = self.queue.pop_front_if(|(number, _)| is_durable(*number))?;
+    fn pop_if(&mut self, is_durable: impl Fn(After) -> bool) -> Option<Gated> {
+        let (_, gated) = self.queue.pop_front_if(|(after, _)| is_durable(*after))?;
         self.count(&gated, usize::wrapping_sub);
         if self.queue.is_empty() && self.queue.capacity() > 64 {
             self.queue = VecDeque::new();
@@ -78,7 +80,7 @@ impl Connection {
             return;
         }
         let broker = self.broker.clone();
-        let is_durable = |number| broker.persister.is_durable(number);
+        let is_durable = |after| broker.is_durable(after);
         while let Some(gated) = self.gates.pop_if(is_durable) {
             self.let_through(turn, engine, gated);
         }
@@ -86,32 +88,33 @@ impl Connection {
 
     /// Asks to be woken when the first of what waits may be sent.
     pub(super) fn watch_gates(&mut self, turn: &mut Turn<'_, '_>) {
-        let Some((number, _)) = self.gates.queue.front() else {
+        let Some((after, _)) = self.gates.queue.front() else {
             return;
         };
-        if self.gates.awaited == *number {
+        if self.gates.awaited == Some(*after) {
             return;
         }
         let waker = turn.cx.waker();
-        match self.broker.persister.poll_durable(*number, waker) {
+        match self.broker.poll_durable(*after, waker) {
             Poll::Ready(()) => waker.wake_by_ref(),
-            Poll::Pending => self.gates.awaited = *number,
+            Poll::Pending => self.gates.awaited = Some(*after),
         }
     }
 
-    /// Sends a packet once the change of this number is durable, and after those before it.
+    /// Sends a packet once what it is about is durable, and after those before it.
     pub(super) fn gate(
         &mut self,
         turn: &mut Turn<'_, '_>,
         engine: &mut Engine,
-        number: u64,
+        after: impl Into<After>,
         gated: Gated,
     ) {
-        let is_open = number == 0 || self.broker.persister.is_durable(number);
+        let after = after.into();
+        let is_open = after == After::default() || self.broker.is_durable(after);
         if self.gates.len() == 0 && is_open {
             self.let_through(turn, engine, gated);
         } else {
-            self.gates.push(number, gated);
+            self.gates.push(after, gated);
         }
     }
 

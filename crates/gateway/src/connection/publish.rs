@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Connection, Ending, Gated, LONGEST_STALL, Turn, aliases::AliasError, routes::Known};
 use crate::{
-    broker::{Broker, Distributed},
+    broker::{After, Broker, Distributed},
     codec::{Publish, Version, encode::AckKind, reason},
     limits::Excess,
     message::{Manner, Message, after},
@@ -18,10 +18,12 @@ use crate::{
 
 /// What became of a message from the client.
 enum Taken {
-    /// It is on its way, durable after the change of this number.
-    Accepted { durable_after: u64, reason: u8 },
+    /// It is on its way, and to be acknowledged after this.
+    Accepted { after: After, reason: u8 },
     /// It goes nowhere.
     Refused(u8),
+    /// It cannot be made durable now.
+    Unavailable,
 }
 
 impl Connection {
@@ -39,8 +41,8 @@ impl Connection {
                 // A duplicate: it was taken before, and PUBREC goes out after the first one's.
                 self.unreleased += 1;
                 let gated = Gated::Ack(AckKind::Rec, publish.packet_id, reason::SUCCESS);
-                let number = self.gates.last();
-                self.gate(turn, engine, number, gated);
+                let after = self.gates.last();
+                self.gate(turn, engine, after, gated);
                 return Ok(());
             }
             if self.broker.persister.is_failing() {
@@ -52,12 +54,24 @@ impl Connection {
             // Were the message durable and its identifier not, a duplicate would be taken for new.
             let persister = self.broker.persister.clone();
             let _as_one = persister.together();
-            let taken = self.take(turn, &known, publish);
-            self.acknowledge(turn, engine, publish, &taken);
+            self.take_and_answer(turn, engine, &known, publish)
         } else {
-            let taken = self.take(turn, &known, publish);
-            self.acknowledge(turn, engine, publish, &taken);
+            self.take_and_answer(turn, engine, &known, publish)
         }
+    }
+
+    fn take_and_answer(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        engine: &mut Engine,
+        known: &Known,
+        publish: &Publish<'_>,
+    ) -> Result<(), Ending> {
+        let taken = self.take(turn, known, publish);
+        if matches!(taken, Taken::Unavailable) {
+            return self.refuse_for_now(turn, engine, publish);
+        }
+        self.acknowledge(turn, engine, publish, &taken);
         Ok(())
     }
 
@@ -98,8 +112,7 @@ impl Connection {
         if self.version() == Version::V3 {
             return Err(Ending::silent(SessionEnd::LimitExceeded));
         }
-        let taken = Taken::Refused(reason::UNSPECIFIED);
-        self.acknowledge(turn, engine, publish, &taken);
+        self.acknowledge(turn, engine, publish, &Taken::Unavailable);
         Ok(())
     }
 
@@ -156,9 +169,10 @@ impl Connection {
             retain: publish.retain,
             payload: publish.payload,
         });
-        if known.routes.is_empty() && !publish.retain {
+        let keeping = self.access.keeping(&known.topic).cloned();
+        if known.routes.is_empty() && !publish.retain && keeping.is_none() {
             return Taken::Accepted {
-                durable_after: 0,
+                after: After::default(),
                 reason: reason::NO_MATCHING_SUBSCRIBERS,
             };
         }
@@ -173,6 +187,16 @@ impl Connection {
             &publish.properties,
             publish.payload,
         );
+        let mut kept_after = 0;
+        if let Some(keeping) = keeping {
+            let principal = &self.session.principal;
+            match self.broker.keep(principal, &keeping, &message, turn.now) {
+                Ok(number) => kept_after = number,
+                // A message of quality of service 0 goes on to whoever listens; that it is not kept is counted.
+                Err(_) if publish.qos == 0 => {}
+                Err(_) => return Taken::Unavailable,
+            }
+        }
         let mut retained_after = 0;
         if publish.retain {
             match self.broker.retain(&message) {
@@ -197,7 +221,10 @@ impl Connection {
             self.waiting_for = Some((slow, Instant::now() + LONGEST_STALL));
         }
         Taken::Accepted {
-            durable_after: durable_after.max(retained_after),
+            after: After {
+                change: durable_after.max(retained_after),
+                kept: kept_after,
+            },
             reason: if receivers == 0 {
                 reason::NO_MATCHING_SUBSCRIBERS
             } else {
@@ -241,14 +268,12 @@ impl Connection {
             _ => AckKind::Rec,
         };
         let packet_id = publish.packet_id;
-        let (mut number, reason) = match *taken {
-            Taken::Accepted {
-                durable_after,
-                reason,
-            } => (durable_after, reason),
+        let (mut after, reason) = match *taken {
+            Taken::Accepted { after, reason } => (after, reason),
             // Version 3.1.1 knows no refusal: its client would send the message for ever (section
             // 3.3.5 leaves this or closing the connection).
-            Taken::Refused(reason) => (0, reason),
+            Taken::Refused(reason) => (After::default(), reason),
+            Taken::Unavailable => (After::default(), reason::UNSPECIFIED),
         };
         let is_kept = kind == AckKind::Rec && (reason < 0x80 || self.version() == Version::V3);
         if is_kept {
@@ -256,9 +281,9 @@ impl Connection {
             engine.on_publish2(packet_id);
             if engine.expiry > 0 {
                 let op = Op::PutReceived(self.session.name.clone(), packet_id);
-                number = number.max(self.broker.persister.submit(op));
+                after = after.and(self.broker.persister.submit(op).into());
             }
         }
-        self.gate(turn, engine, number, Gated::Ack(kind, packet_id, reason));
+        self.gate(turn, engine, after, Gated::Ack(kind, packet_id, reason));
     }
 }

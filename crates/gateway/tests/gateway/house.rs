@@ -387,6 +387,7 @@ pub const ALL: GrantActions = GrantActions {
     subscribe: true,
     receive: true,
     retain: true,
+    keep_days: None,
 };
 
 async fn open(directory: &Path, config: GatewayConfig, authority_clock: ManualClock) -> Parts {

@@ -8,6 +8,7 @@ mod containment;
 mod delivery;
 mod hostile;
 mod house;
+mod keeping;
 mod limits;
 mod operators;
 mod publishing;

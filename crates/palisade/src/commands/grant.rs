@@ -1,5 +1,7 @@
 //! `palisade grant`.
 
+use std::num::NonZeroU16;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -30,6 +32,7 @@ pub(crate) enum GrantCommand {
     #[command(after_help = "Examples:
   palisade grant add 'devices/{device}/telemetry/#' --product camera --allow publish,retain
   palisade grant add 'devices/{device}/commands/#' --fleet --allow subscribe,receive
+  palisade grant add 'devices/{device}/telemetry/#' --product camera --allow publish --keep-days 90
   palisade grant add 'devices/+/telemetry/#' --service backend --allow subscribe,receive
 
 Variables in the topics: {device}, {product}, {segment}, {label:NAME}.")]
@@ -71,6 +74,9 @@ pub(crate) struct AddArgs {
         required = true
     )]
     allow: Vec<GrantAction>,
+    /// Keep what devices publish there in the vault for so many days
+    #[arg(long, value_name = "DAYS")]
+    keep_days: Option<NonZeroU16>,
 }
 
 /// What a grant may allow.
@@ -99,16 +105,16 @@ impl AddArgs {
             .find_map(|(kind, id)| id.as_ref().map(|id| json!({ "type": kind, "id": id })))
             .unwrap_or(json!({ "type": "fleet" }));
         let allows = |action| self.allow.contains(&action);
-        json!({
-            "scope": scope,
-            "pattern": self.topics,
-            "actions": {
-                "publish": allows(GrantAction::Publish),
-                "subscribe": allows(GrantAction::Subscribe),
-                "receive": allows(GrantAction::Receive),
-                "retain": allows(GrantAction::Retain),
-            },
-        })
+        let mut actions = json!({
+            "publish": allows(GrantAction::Publish),
+            "subscribe": allows(GrantAction::Subscribe),
+            "receive": allows(GrantAction::Receive),
+            "retain": allows(GrantAction::Retain),
+        });
+        if let Some(days) = self.keep_days {
+            actions["keep_days"] = days.get().into();
+        }
+        json!({ "scope": scope, "pattern": self.topics, "actions": actions })
     }
 }
 

@@ -20,11 +20,13 @@ use palisade_detect::{
 use palisade_export::{ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayParts};
 use palisade_identity::Identity;
+use palisade_keys::RootKey;
 use palisade_ledger::{Ledger, Log, LogParts};
 use palisade_people::{People, PeopleGround};
 use palisade_policy::Pdp;
 use palisade_respond::{LoweredTrust, Respond, RespondParts};
 use palisade_store::Store;
+use palisade_vault::{Vault, VaultParts};
 
 use super::{
     drills::{self, Doors, Drills},
@@ -49,6 +51,7 @@ struct Ground {
     clock: Arc<dyn Clock>,
     identity: Arc<Identity>,
     people: Arc<People>,
+    vault: Arc<Vault>,
 }
 
 /// The server.
@@ -100,6 +103,15 @@ impl Ground {
             clock: clock.clone(),
         };
         let people = People::open(people, &config.accounts, data.path()).context("accounts")?;
+        let vault = Vault::open(VaultParts {
+            config: config.vault.clone(),
+            data: data.path().to_owned(),
+            store: store.clone(),
+            root: Arc::new(RootKey::open(keys.clone(), "vault").context("the vault's root key")?),
+            journal: ledger.clone(),
+            clock: clock.clone(),
+        });
+        let vault = vault.await.context("the vault")?;
         let identity = Identity::open(
             store.clone(),
             keys,
@@ -118,6 +130,7 @@ impl Ground {
             clock,
             identity,
             people,
+            vault,
         })
     }
 
@@ -199,6 +212,8 @@ impl Ground {
     }
 
     async fn close(self) {
+        // What it still holds is written when it is dropped.
+        drop(self.vault);
         self.ledger.close().await;
         self.store.close().await;
     }
@@ -242,6 +257,7 @@ impl House {
         })
         .await
         .context("the MQTT door")?;
+        gateway.keep_in(ground.vault.clone());
         let line: Weak<dyn DeviceLine> = Arc::<Gateway>::downgrade(&gateway);
         ground.identity.set_line(line);
         let respond = ground
@@ -258,6 +274,7 @@ impl House {
             pdp: pdp.clone(),
             ledger: ground.ledger.clone(),
             log: ground.log.clone(),
+            vault: ground.vault.clone(),
             detect: detect.clone(),
             rules: rules.clone(),
             exports: exports.clone(),
@@ -314,6 +331,8 @@ impl House {
         tasks.spawn("response", never_fails(respond));
         let people = self.ground.people.clone().run(cancel.clone());
         tasks.spawn("notices to people", never_fails(people));
+        let vault = self.ground.vault.clone().run(cancel.clone());
+        tasks.spawn("vault", never_fails(vault));
         let drills = self.drills().run(cancel.clone());
         tasks.spawn("drills", never_fails(drills));
         let metrics = self.metrics.clone().run(cancel);

@@ -344,6 +344,7 @@ impl World {
                 subscribe,
                 receive,
                 retain,
+                keep_days: None,
             },
             created_at: self.clock.now(),
         }

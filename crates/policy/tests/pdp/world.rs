@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    num::NonZeroU16,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -229,6 +230,7 @@ pub fn grant(scope: GrantScope, pattern: &str, actions: &str) -> Grant {
             subscribe: actions.contains("subscribe"),
             receive: actions.contains("receive"),
             retain: actions.contains("retain"),
+            keep_days: actions.contains("keep").then_some(NonZeroU16::MIN),
         },
         created_at: Timestamp::UNIX_EPOCH,
     }

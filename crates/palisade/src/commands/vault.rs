@@ -1,0 +1,388 @@
+//! `palisade vault`.
+
+use std::{
+    fs::OpenOptions,
+    io::{BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Act, Session, confirm, path},
+    failure::{Context, Failure},
+    output::{Column, column, spinner},
+};
+
+const COLUMNS: [Column; 5] = [
+    column("NUMBER", "/number"),
+    column("TIME", "/at"),
+    column("TOPIC", "/topic"),
+    column("QOS", "/qos"),
+    column("PAYLOAD", "/shown"),
+];
+const STATUS: [Column; 7] = [
+    column("failing", "/is_failing"),
+    column("messages", "/messages"),
+    column("log files", "/log_files"),
+    column("sealed files", "/sealed_files"),
+    column("sealed messages", "/sealed_messages"),
+    column("sealed bytes", "/sealed_bytes"),
+    column("oldest", "/oldest_at"),
+];
+const HOLDS: [Column; 7] = [
+    column("HOLD", "/id"),
+    column("DEVICE", "/device"),
+    column("FROM", "/from"),
+    column("UNTIL", "/until"),
+    column("REASON", "/reason"),
+    column("BY", "/created_by"),
+    column("RELEASED", "/released_at"),
+];
+/// The most that the server gives at once.
+const PART: usize = 1_000;
+/// How much of a payload stands in a table, in characters.
+const SHOWN: usize = 60;
+
+/// What devices sent and is kept, sealed.
+#[derive(Debug, Subcommand)]
+pub(crate) enum VaultCommand {
+    /// Show what the vault holds, and how it is
+    #[command(after_help = "Examples:\n  palisade vault status\n  palisade vault status --json")]
+    Status,
+    /// Show messages of a device; the purpose is recorded
+    #[command(after_help = "Examples:
+  palisade vault read --device cam-1 --purpose 'case 01K0ZJ5D0G0000000000000000'
+  palisade vault read --device cam-1 --from 2027-01-31T00:00:00Z --topic 'devices/+/telemetry/#' \\
+    --purpose 'customer asked' --limit 500 --json")]
+    Read {
+        #[command(flatten)]
+        what: WhatArgs,
+        /// Show at most so many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+        /// Go on where an earlier answer ended (its `next`)
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
+    },
+    /// List what is held, whatever its retention says
+    #[command(after_help = "Examples:\n  palisade vault holds\n  palisade vault holds --json")]
+    Holds,
+    /// Hold messages: they stay whatever their retention says, and cannot be erased
+    #[command(after_help = "Examples:
+  palisade vault hold --device cam-1 --reason 'proceedings 7/2027'
+  palisade vault hold --from 2027-01-01T00:00:00Z --until 2027-02-01T00:00:00Z --reason 'audit'")]
+    Hold {
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Messages of this device; of all where none is named
+        #[arg(long)]
+        device: Option<String>,
+        /// Messages that came at this time or later
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Messages that came before this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+    },
+    /// Release a hold
+    #[command(after_help = "Examples:\n  palisade vault release 01K0ZJ5D0G0000000000000000")]
+    Release {
+        /// The hold's id
+        id: String,
+    },
+    /// Erase all messages of a device, for good
+    #[command(after_help = "Examples:
+  palisade vault erase cam-1 --reason 'the owner asked for it'
+  palisade vault erase cam-1 --reason 'the owner asked for it' --yes
+
+The entry of this act in the ledger is the certificate of erasure (`palisade ledger list`).")]
+    Erase {
+        /// Which device
+        device: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Do not ask whether you are sure
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Write messages of a device out; the purpose is recorded
+    #[command(after_help = "Examples:
+  palisade vault export --device cam-1 --purpose 'case 01K0ZJ5D0G0000000000000000' --out cam-1.ndjson
+  palisade vault export --device cam-1 --purpose 'data request' --format csv --out cam-1.csv")]
+    Export {
+        #[command(flatten)]
+        what: WhatArgs,
+        /// In which form
+        #[arg(long, value_enum, default_value_t = Form::Ndjson)]
+        format: Form,
+        /// Write to this file, which only its owner may read, instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Which messages, and for what.
+#[derive(Debug, Args)]
+pub(crate) struct WhatArgs {
+    /// Of this device
+    #[arg(long)]
+    device: String,
+    /// What you read them for
+    #[arg(long, value_name = "TEXT")]
+    purpose: String,
+    /// At this time or later
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only those to topics that this filter matches
+    #[arg(long, value_name = "FILTER")]
+    topic: Option<String>,
+}
+
+/// In which form messages are written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// A JSON object a line
+    Ndjson,
+    /// Comma-separated values with a head (RFC 4180); payloads in base64
+    Csv,
+}
+
+impl WhatArgs {
+    fn read(&self, session: &Session, limit: usize, after: Option<&str>) -> Result<Value, Failure> {
+        let mut body = json!({ "purpose": self.purpose, "limit": limit });
+        let given = [
+            ("from", self.from.clone()),
+            ("until", self.until.clone()),
+            ("topics", self.topic.clone()),
+            ("after", after.map(str::to_owned)),
+        ];
+        put(&mut body, &given);
+        let path = path(&["devices", &self.device, "telemetry"]);
+        session.post(path).json(&body).send()
+    }
+}
+
+impl Act for VaultCommand {
+    fn act(self, session: &Session) -> Result<(), Failure> {
+        match self {
+            Self::Status => {
+                let answer = session.get(path(&["telemetry"])).send()?;
+                session.output.record(&answer, &STATUS)
+            }
+            Self::Read { what, limit, after } => read(&what, limit, after, session),
+            Self::Holds => {
+                let answer = session.get(path(&["telemetry", "holds"])).send()?;
+                session.output.list(&answer, &HOLDS)
+            }
+            Self::Hold {
+                reason,
+                device,
+                from,
+                until,
+            } => {
+                let mut body = json!({ "reason": reason });
+                put(
+                    &mut body,
+                    &[("device", device), ("from", from), ("until", until)],
+                );
+                let answer = session
+                    .post(path(&["telemetry", "holds"]))
+                    .json(&body)
+                    .send()?;
+                session.output.done(&answer, "The hold stands.")
+            }
+            Self::Release { id } => {
+                let answer = session.delete(path(&["telemetry", "holds", &id])).send()?;
+                session
+                    .output
+                    .done(&answer, &format!("Hold {id} is released."))
+            }
+            Self::Erase {
+                device,
+                reason,
+                yes,
+            } => erase(&device, &reason, yes, session),
+            Self::Export { what, format, out } => export(&what, format, out, session),
+        }
+    }
+}
+
+/// Puts what was given into a request.
+fn put(body: &mut Value, given: &[(&str, Option<String>)]) {
+    for (name, value) in given {
+        if let Some(value) = value {
+            body[*name] = value.as_str().into();
+        }
+    }
+}
+
+fn erase(device: &str, reason: &str, yes: bool, session: &Session) -> Result<(), Failure> {
+    confirm(
+        yes,
+        &format!("Erase all messages of {device} from the vault? Nobody can undo that."),
+    )?;
+    let progress = spinner("erasing");
+    let path = path(&["devices", device, "telemetry", "erase"]);
+    let answer = session.post(path).json(&json!({ "reason": reason })).send();
+    progress.finish_and_clear();
+    let answer = answer?;
+    let count = |name| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let sentence = format!(
+        "{} messages of {device} are erased; {} sealed files and their keys are destroyed.",
+        count("messages"),
+        count("files")
+    );
+    session.output.done(&answer, &sentence)
+}
+
+fn read(
+    what: &WhatArgs,
+    limit: usize,
+    mut after: Option<String>,
+    session: &Session,
+) -> Result<(), Failure> {
+    let mut items = Vec::new();
+    loop {
+        let wanted = (limit - items.len()).min(PART);
+        let answer = what.read(session, wanted, after.as_deref())?;
+        let page = answer.get("items").and_then(Value::as_array);
+        items.extend(page.cloned().unwrap_or_default());
+        after = answer
+            .get("next")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        if after.is_none() || items.len() >= limit {
+            break;
+        }
+    }
+    if !session.output.is_json() {
+        items.iter_mut().for_each(show);
+    }
+    let answer = json!({ "items": items, "next": after });
+    session.output.list(&answer, &COLUMNS)
+}
+
+/// What of a message stands in a table.
+fn show(item: &mut Value) {
+    let text = |name| item.get(name).and_then(Value::as_str);
+    let shown = match (text("payload"), text("payload_base64")) {
+        (Some(payload), _) => payload.escape_debug().to_string(),
+        (None, Some(bytes)) => format!("(base64) {bytes}"),
+        (None, None) => String::new(),
+    };
+    let cut: String = shown.chars().take(SHOWN).collect();
+    let is_cut = cut.len() < shown.len();
+    item["shown"] = match is_cut {
+        true => format!("{cut}…").into(),
+        false => cut.into(),
+    };
+}
+
+fn export(
+    what: &WhatArgs,
+    format: Form,
+    out: Option<PathBuf>,
+    session: &Session,
+) -> Result<(), Failure> {
+    let mut output: Box<dyn Write> = match &out {
+        Some(path) => {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            Box::new(BufWriter::new(options.open(path).context(path.display())?))
+        }
+        None => Box::new(std::io::stdout().lock()),
+    };
+    let progress = spinner("reading the vault");
+    let (mut written, mut after) = (0, None::<String>);
+    if format == Form::Csv {
+        writeln!(output, "number,at,product,topic,qos,retain,payload_base64")
+            .context("the export")?;
+    }
+    loop {
+        let answer = what.read(session, PART, after.as_deref())?;
+        for item in answer
+            .get("items")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let line = match format {
+                Form::Ndjson => item.to_string(),
+                Form::Csv => csv_line(item),
+            };
+            writeln!(output, "{line}").context("the export")?;
+            written += 1;
+        }
+        progress.set_message(format!("{written} messages"));
+        after = answer
+            .get("next")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        if after.is_none() {
+            break;
+        }
+    }
+    output.flush().context("the export")?;
+    progress.finish_and_clear();
+    match out {
+        Some(path) => {
+            let sentence = format!("{written} messages are in {}.", path.display());
+            session
+                .output
+                .done(&json!({ "messages": written, "file": path }), &sentence)
+        }
+        None => Ok(()),
+    }
+}
+
+/// A message as a line of CSV (RFC 4180). Every field that a device chose is quoted or in base64, so that no
+/// spreadsheet takes it for a formula.
+fn csv_line(item: &Value) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let text = |name| item.get(name).and_then(Value::as_str).unwrap_or_default();
+    let payload = match item.get("payload").and_then(Value::as_str) {
+        Some(payload) => STANDARD.encode(payload),
+        None => text("payload_base64").to_owned(),
+    };
+    let topic = text("topic").replace('"', "\"\"");
+    let guard = match topic.starts_with(['=', '+', '-', '@']) {
+        true => "'",
+        false => "",
+    };
+    let number = |name| item.get(name).map(Value::to_string).unwrap_or_default();
+    [
+        number("number"),
+        text("at").to_owned(),
+        text("product").to_owned(),
+        format!("\"{guard}{topic}\""),
+        number("qos"),
+        number("retain"),
+        payload,
+    ]
+    .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_csv_is_no_formula_and_no_two_lines() {
+        let item = json!({
+            "number": 7, "at": "2027-01-31T00:00:00Z", "product": "cam", "qos": 1, "retain": false,
+            "topic": "=1+\"1", "payload": "a,\nb",
+        });
+        assert_eq!(
+            csv_line(&item),
+            "7,2027-01-31T00:00:00Z,cam,\"'=1+\"\"1\",1,false,YSwKYg=="
+        );
+    }
+}

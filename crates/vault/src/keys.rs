@@ -1,0 +1,133 @@
+//! Keys of segments: each wraps the keys of the files of its segment, and is wrapped by the root key.
+
+use std::{collections::HashMap, sync::Arc};
+
+use palisade_core::{Clock, SegmentId};
+use palisade_keys::{KeyWrap, Secret, WrapError, WrappingKey, random_key};
+use palisade_store::{SegmentKey, Store, StoreError};
+use tokio::sync::Mutex;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The system of record failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A key cannot be wrapped or unwrapped.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
+    /// A file names a key that is not there.
+    #[error("version {version} of the key of segment {segment} is not there")]
+    Missing {
+        /// Of which segment.
+        segment: SegmentId,
+        /// Which.
+        version: u32,
+    },
+}
+
+/// The keys of all segments.
+pub(crate) struct SegmentKeys {
+    store: Store,
+    root: Arc<dyn KeyWrap>,
+    clock: Arc<dyn Clock>,
+    /// Those that are open, by segment and version. Held while one is made, so that two are not.
+    open: Mutex<HashMap<SegmentId, Vec<(u32, WrappingKey)>>>,
+}
+
+/// A key for one file, and how it is written down.
+#[derive(Debug)]
+pub(crate) struct FileKey {
+    pub(crate) key: Secret,
+    pub(crate) version: u32,
+    pub(crate) wrapped: Vec<u8>,
+}
+
+impl SegmentKeys {
+    pub(crate) async fn open(
+        store: Store,
+        root: Arc<dyn KeyWrap>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, KeyError> {
+        let mut open: HashMap<SegmentId, Vec<(u32, WrappingKey)>> = HashMap::new();
+        for key in store.vault().keys().await? {
+            let opened = root.unwrap(&key.wrapped, &context(&key.segment, key.version))?;
+            let versions = open.entry(key.segment).or_default();
+            versions.push((key.version, WrappingKey::new(opened)?));
+        }
+        Ok(Self {
+            store,
+            root,
+            clock,
+            open: Mutex::new(open),
+        })
+    }
+
+    /// A new key for the file at this path.
+    pub(crate) async fn for_file(
+        &self,
+        segment: &SegmentId,
+        path: &str,
+    ) -> Result<FileKey, KeyError> {
+        let mut open = self.open.lock().await;
+        if !open.contains_key(segment) {
+            let first = self.make(segment, 1).await?;
+            open.insert(segment.clone(), vec![(1, first)]);
+        }
+        let newest = open.get(segment).and_then(|versions| versions.last());
+        let (version, wrapping) = newest.ok_or_else(|| KeyError::Missing {
+            segment: segment.clone(),
+            version: 1,
+        })?;
+        let key = random_key(32)?;
+        let wrapped = wrapping.wrap(&key, file_context(path).as_slice())?;
+        Ok(FileKey {
+            key,
+            version: *version,
+            wrapped,
+        })
+    }
+
+    /// The key of a file that is there.
+    pub(crate) async fn of_file(
+        &self,
+        (segment, version): (&SegmentId, u32),
+        path: &str,
+        wrapped: &[u8],
+    ) -> Result<Secret, KeyError> {
+        let open = self.open.lock().await;
+        let versions = open.get(segment).map(Vec::as_slice).unwrap_or_default();
+        let found = versions.iter().find(|(known, _)| *known == version);
+        let (_, wrapping) = found.ok_or_else(|| KeyError::Missing {
+            segment: segment.clone(),
+            version,
+        })?;
+        Ok(wrapping.unwrap(wrapped, file_context(path).as_slice())?)
+    }
+
+    async fn make(&self, segment: &SegmentId, version: u32) -> Result<WrappingKey, KeyError> {
+        let key = random_key(WrappingKey::LEN)?;
+        let wrapped = self.root.wrap(&key, &context(segment, version))?;
+        let row = SegmentKey {
+            segment: segment.clone(),
+            version,
+            wrapped,
+            created_at: self.clock.now(),
+        };
+        self.store.vault().put_key(&row).await?;
+        Ok(WrappingKey::new(key)?)
+    }
+}
+
+fn context(segment: &SegmentId, version: u32) -> Vec<u8> {
+    let mut context = b"palisade vault segment\0".to_vec();
+    context.extend_from_slice(&version.to_be_bytes());
+    context.extend_from_slice(segment.as_str().as_bytes());
+    context
+}
+
+fn file_context(path: &str) -> Vec<u8> {
+    let mut context = b"palisade vault file\0".to_vec();
+    context.extend_from_slice(path.as_bytes());
+    context
+}

@@ -1,0 +1,26 @@
+//! Telemetry, sealed at rest. A message that is to be kept is in a log on the disk, sealed with AES-256-GCM, before
+//! its device is told that it was taken; later it is rolled into sealed files, which any engine that has the key can
+//! read and nobody else. What was changed, cut, moved or played back is found. This crate never decides who may read,
+//! and never writes a message or a key in the open. Begin with [`Vault::open`]; the door knows it only as
+//! `palisade_core::port::TelemetrySink`.
+
+mod keys;
+mod meter;
+mod read;
+mod record;
+mod roll;
+mod row;
+mod sealed;
+mod vault;
+mod wal;
+mod works;
+
+pub use keys::KeyError;
+pub use read::{Found, MAX_LIMIT, Query};
+pub use record::Record;
+pub use roll::Rolled;
+pub use row::Row;
+pub use sealed::SealedError;
+pub use vault::{Vault, VaultConfig, VaultError, VaultParts};
+pub use wal::{Damage, Log, LogError, LogFault, LogFile, Mark, Opened, RollAt};
+pub use works::Worked;

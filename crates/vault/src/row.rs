@@ -1,0 +1,63 @@
+//! A message as it is read back.
+
+use std::sync::Arc;
+
+use palisade_core::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::Record;
+
+/// A kept message. What it says is wiped from memory when this is dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its number in the vault, from 1: of two of one moment the one with the lower came first.
+    pub number: u64,
+    /// When it came, in nanoseconds since 1970.
+    pub at: i64,
+    /// Of which device.
+    pub device: Arc<str>,
+    /// What the device was an example of then.
+    pub product: Arc<str>,
+    /// Where it was published to.
+    pub topic: Arc<str>,
+    /// Quality of service, 0 to 2.
+    pub qos: u8,
+    /// Whether the device asked to retain it.
+    pub retain: bool,
+    /// The properties of MQTT 5 that travelled with it, as the wire had them.
+    pub properties: Zeroizing<Vec<u8>>,
+    /// What it says.
+    pub payload: Zeroizing<Vec<u8>>,
+}
+
+impl Row {
+    pub(crate) fn of(number: u64, record: &Record<'_>) -> Self {
+        Self {
+            number,
+            at: record.at,
+            device: record.device.into(),
+            product: record.product.into(),
+            topic: record.topic.into(),
+            qos: record.qos,
+            retain: record.retain,
+            properties: Zeroizing::new(record.properties.to_vec()),
+            payload: Zeroizing::new(record.payload.to_vec()),
+        }
+    }
+
+    /// When it came.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        Timestamp::from_nanosecond(i128::from(self.at)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// By what messages stand in order: device, time, number.
+    pub(crate) fn place(&self) -> (&str, i64, u64) {
+        (&self.device, self.at, self.number)
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        200 + self.topic.len() + self.properties.len() + self.payload.len()
+    }
+}

@@ -1,0 +1,314 @@
+//! The vault as others hold it: opened, run, asked.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use object_store::{ObjectStore, local::LocalFileSystem};
+use palisade_core::{
+    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome,
+    port::{CannotKeep, Journal, JournalError, Telemetry, TelemetrySink},
+};
+use palisade_keys::KeyWrap;
+use palisade_store::{Store, StoreError, VaultMark};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Log, LogError, LogFault, Mark, Opened, RollAt, Worked,
+    keys::{KeyError, SegmentKeys},
+    meter::Meter,
+    sealed::SealedError,
+};
+
+/// How the vault is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VaultConfig {
+    /// After how many megabytes a file of the log is closed and rolled into sealed files.
+    pub roll_mb: u32,
+    /// After how many seconds it is, however small.
+    pub roll_after_s: u32,
+    /// The folder of sealed files; relative to the data directory.
+    pub objects_dir: PathBuf,
+    /// How many messages an account or a token may read within a minute, about.
+    pub read_per_minute: u64,
+}
+
+impl Default for VaultConfig {
+    fn default() -> Self {
+        Self {
+            roll_mb: 32,
+            roll_after_s: 600,
+            objects_dir: PathBuf::from("vault/objects"),
+            read_per_minute: 100_000,
+        }
+    }
+}
+
+/// What a vault is made of.
+pub struct VaultParts {
+    /// How it is set up.
+    pub config: VaultConfig,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The system of record.
+    pub store: Store,
+    /// The key that wraps those of segments and of the log.
+    pub root: Arc<dyn KeyWrap>,
+    /// Where damage is written down.
+    pub journal: Arc<dyn Journal>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why the vault cannot do something.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Its log cannot be opened.
+    #[error(transparent)]
+    Open(#[from] LogError),
+    /// A file of the log cannot be read.
+    #[error("a file of the telemetry log: {0}")]
+    Log(#[source] LogFault),
+    /// A folder cannot be used.
+    #[error("the vault's folder cannot be used: {0}")]
+    Io(#[source] io::Error),
+    /// A key cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A sealed file cannot be made or read.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    /// The object store failed.
+    #[error("the object store: {0}")]
+    Objects(#[from] object_store::Error),
+    /// A hold stands against it.
+    #[error("the hold {0} stands against it: release that first")]
+    Held(String),
+    /// The system of record failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot be written down.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Telemetry, sealed.
+pub struct Vault {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    journal: Arc<dyn Journal>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) keys: SegmentKeys,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    /// The last file of the log that is in sealed files.
+    pub(crate) rolled: AtomicU64,
+    meter: Meter,
+    /// Held by whoever changes which sealed files there are.
+    pub(crate) works: tokio::sync::Mutex<()>,
+}
+
+/// How often it is written down how far the log is.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+/// How often sealed files are looked after. What does not count any more stays as long, for whoever reads it now.
+const WORK_EVERY: Duration = Duration::from_secs(600);
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault").finish_non_exhaustive()
+    }
+}
+
+impl Vault {
+    /// Opens the vault, for this process alone, and takes away what was never finished. Damage is no error: it is
+    /// written down, and what is whole is kept.
+    ///
+    /// # Errors
+    /// When a folder, a key or the system of record cannot be used.
+    pub async fn open(parts: VaultParts) -> Result<Arc<Self>, VaultError> {
+        let VaultParts {
+            config,
+            data,
+            store,
+            root,
+            journal,
+            clock,
+        } = parts;
+        let keys = SegmentKeys::open(store.clone(), root.clone(), clock.clone()).await?;
+        let folder = data.join(&config.objects_dir);
+        make_folder(&folder).map_err(VaultError::Io)?;
+        let objects = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
+        let known = of_log(store.vault().mark().await?);
+        let roll_at = RollAt {
+            bytes: u64::from(config.roll_mb.max(1)) * 1024 * 1024,
+            age: Duration::from_secs(u64::from(config.roll_after_s.max(1))),
+        };
+        let Opened { log, damage } = Log::open(&data.join("vault/log"), root, roll_at, known)?;
+        let vault = Arc::new(Self {
+            store,
+            clock,
+            journal,
+            log: Arc::new(log),
+            keys,
+            objects: Arc::new(objects),
+            rolled: AtomicU64::new(known.rolled),
+            meter: Meter::new(config.read_per_minute),
+            works: tokio::sync::Mutex::default(),
+        });
+        for damage in damage {
+            vault.tell_of_damage(damage.file, &damage.fault).await?;
+            vault.log.keep_aside(damage.file).map_err(VaultError::Io)?;
+        }
+        vault.sweep().await?;
+        Ok(vault)
+    }
+
+    /// Rolls, sweeps and writes down how far the log is, until cancelled.
+    pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let mut swept = tokio::time::Instant::now();
+        let mut last = VaultMark::default();
+        loop {
+            let is_last = tokio::select! {
+                () = tokio::time::sleep(MARK_EVERY) => false,
+                () = cancel.cancelled() => true,
+            };
+            let mark = of_store(self.log.mark(self.rolled.load(Ordering::Acquire)));
+            if mark != last {
+                match self.store.vault().set_mark(mark).await {
+                    Ok(()) => last = mark,
+                    Err(error) => {
+                        tracing::warn!(%error, "how far the telemetry log is could not be written down");
+                    }
+                }
+            }
+            if is_last {
+                return;
+            }
+            if let Err(error) = self.roll().await {
+                tracing::error!(%error, "the telemetry log could not be rolled; trying again");
+            }
+            if swept.elapsed() >= WORK_EVERY {
+                swept = tokio::time::Instant::now();
+                if let Err(error) = self.work().await {
+                    tracing::warn!(%error, "sealed files could not be looked after; trying again");
+                }
+            }
+        }
+    }
+
+    async fn work(&self) -> Result<(), VaultError> {
+        self.sweep().await?;
+        let expired = self.expire().await?;
+        let merged = self.compact().await?;
+        if (expired, merged) != (Worked::default(), Worked::default()) {
+            tracing::info!(
+                expired = expired.before,
+                merged = merged.before,
+                into = merged.after,
+                "sealed files of telemetry were looked after"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether messages cannot be made durable now.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.log.is_failing()
+    }
+
+    /// The number of the last message that is durable.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.log.committed()
+    }
+
+    /// How many files the log has.
+    #[must_use]
+    pub fn log_files(&self) -> usize {
+        self.log.files().len()
+    }
+
+    /// Whether a reader may read more now.
+    ///
+    /// # Errors
+    /// When they have read as much as one may within a minute: how long they have to wait.
+    pub fn may_read(&self, reader: &str) -> Result<(), Duration> {
+        self.meter.may(reader, self.clock.now())
+    }
+
+    /// A reader was given so many messages.
+    pub fn has_read(&self, reader: &str, messages: usize) {
+        self.meter.count(reader, messages, self.clock.now());
+    }
+
+    pub(crate) async fn tell_of_damage(
+        &self,
+        file: u64,
+        fault: &LogFault,
+    ) -> Result<(), VaultError> {
+        tracing::error!(file, %fault, "a file of the telemetry log is damaged");
+        let act = AdministrativeAct {
+            actor: Actor::System("vault".to_owned()),
+            act: "vault.damage".to_owned(),
+            target: format!("file {file} of the telemetry log"),
+            reason: Some(fault.to_string()),
+            outcome: Outcome::Failed,
+        };
+        let event = Event::new(
+            self.clock.now(),
+            Door::Internal,
+            EventKind::Administrative(act),
+        );
+        self.journal.record(vec![event]).await?;
+        Ok(())
+    }
+}
+
+impl TelemetrySink for Vault {
+    fn keep(&self, message: &Telemetry<'_>) -> Result<u64, CannotKeep> {
+        self.log.keep(message)
+    }
+
+    fn is_durable(&self, number: u64) -> bool {
+        self.log.is_durable(number)
+    }
+
+    fn poll_durable(&self, number: u64, waker: &Waker) -> Poll<()> {
+        self.log.poll_durable(number, waker)
+    }
+}
+
+fn make_folder(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+fn of_log(mark: VaultMark) -> Mark {
+    Mark {
+        rolled: mark.rolled,
+        file: mark.file,
+        chunks: mark.chunks,
+        next_message: mark.next_message,
+    }
+}
+
+pub(crate) fn of_store(mark: Mark) -> VaultMark {
+    VaultMark {
+        rolled: mark.rolled,
+        file: mark.file,
+        chunks: mark.chunks,
+        next_message: mark.next_message,
+    }
+}

@@ -1,0 +1,442 @@
+//! The write-ahead log: what was taken is on the disk, sealed, before anybody is told so.
+
+mod disk;
+mod frame;
+mod read;
+mod recover;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Poll, Waker},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use palisade_core::port::{CannotKeep, Telemetry, TelemetrySink};
+use palisade_keys::KeyWrap;
+use parking_lot::{Condvar, Mutex};
+use zeroize::Zeroizing;
+
+use disk::{Directory, Disk};
+use frame::Tail;
+use read::Reader;
+use writer::{Batch, Writer};
+
+pub use read::LogFault;
+pub use recover::{Damage, Mark};
+pub use writer::RollAt;
+
+use crate::Record;
+
+/// What waits to be written at most, in bytes, before messages are refused.
+const MAX_WAITING: usize = 64 * 1024 * 1024;
+/// The longest message, in bytes: it fits a chunk with all that stands beside it.
+const MAX_MESSAGE: usize = frame::MAX_CHUNK - 64 * 1024;
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Its directory cannot be used.
+    #[error("the telemetry log in {path} cannot be used: {source}")]
+    Io {
+        /// Where.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A file of the log, as far as it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFile {
+    /// Which.
+    pub number: u64,
+    /// The number of its first message.
+    pub first: u64,
+    /// The number behind its last message, where it is known.
+    pub next: u64,
+    tail: Tail,
+}
+
+/// The log of one vault. Dropping it writes what is left.
+pub struct Log {
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    wrap: Arc<dyn KeyWrap>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").finish_non_exhaustive()
+    }
+}
+
+/// A log that was opened, and what was found wrong with what was there.
+#[derive(Debug)]
+pub struct Opened {
+    /// The log.
+    pub log: Log,
+    /// What is damaged; it stays where it is.
+    pub damage: Vec<Damage>,
+}
+
+/// What the log and its writer share.
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    committed: AtomicU64,
+    is_failing: AtomicBool,
+    waiters: Mutex<Vec<(u64, Waker)>>,
+    files: Mutex<Files>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    batch: Batch,
+    is_closing: bool,
+    wants_roll: bool,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    /// The oldest first.
+    closed: Vec<LogFile>,
+    /// The one that is written to, as far as it is durable.
+    open: Option<LogFile>,
+}
+
+impl Log {
+    /// Opens the log in a directory, for this process alone. `mark` is what was known of it last, `rolled` the
+    /// number of the last file whose messages are elsewhere.
+    ///
+    /// # Errors
+    /// When the directory cannot be used. Damage in it is no error: it is told, and what is whole is read.
+    pub fn open(
+        path: &Path,
+        wrap: Arc<dyn KeyWrap>,
+        roll_at: RollAt,
+        known: Mark,
+    ) -> Result<Opened, LogError> {
+        let failed = |source| LogError::Io {
+            path: path.display().to_string(),
+            source,
+        };
+        let disk = Directory::open(path).map_err(failed)?;
+        Self::open_on(Arc::new(disk), wrap, roll_at, known).map_err(failed)
+    }
+
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        wrap: Arc<dyn KeyWrap>,
+        roll_at: RollAt,
+        known: Mark,
+    ) -> io::Result<Opened> {
+        let found = recover::recover(&*disk, &*wrap, known)?;
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                batch: Batch {
+                    first: found.next_message,
+                    ..Batch::default()
+                },
+                ..Queue::default()
+            }),
+            arrived: Condvar::new(),
+            committed: AtomicU64::new(found.next_message.saturating_sub(1)),
+            is_failing: AtomicBool::new(false),
+            waiters: Mutex::default(),
+            files: Mutex::new(Files {
+                closed: found.files,
+                open: None,
+            }),
+        });
+        let writer = Writer {
+            shared: shared.clone(),
+            disk: disk.clone(),
+            wrap: wrap.clone(),
+            roll_at,
+            next_file: found.next_file,
+            before: found.before,
+            open: None,
+        };
+        let writer = std::thread::Builder::new()
+            .name("vault-log".to_owned())
+            .spawn(move || writer.run())?;
+        Ok(Opened {
+            log: Self {
+                shared,
+                disk,
+                wrap,
+                writer: Some(writer),
+            },
+            damage: found.damage,
+        })
+    }
+
+    /// How far the log is durable, to be kept elsewhere: whoever cuts it behind that is found out.
+    #[must_use]
+    pub fn mark(&self, rolled: u64) -> Mark {
+        let files = self.shared.files.lock();
+        let newest = files.open.or(files.closed.last().copied());
+        Mark {
+            rolled,
+            file: newest.map_or(0, |file| file.number),
+            chunks: newest.map_or(0, |file| file.tail.chunks),
+            next_message: self.shared.committed.load(Ordering::Acquire) + 1,
+        }
+    }
+
+    /// Whether messages cannot be made durable now.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.shared.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// The number of the last message that is durable.
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        self.shared.committed.load(Ordering::Acquire)
+    }
+
+    /// The files that nothing is written to any more, the oldest first.
+    #[must_use]
+    pub fn closed(&self) -> Vec<LogFile> {
+        self.shared.files.lock().closed.clone()
+    }
+
+    /// All files, as far as they are durable, the oldest first.
+    #[must_use]
+    pub fn files(&self) -> Vec<LogFile> {
+        let files = self.shared.files.lock();
+        files.closed.iter().copied().chain(files.open).collect()
+    }
+
+    /// Whether the file that is written to holds this message or one before it.
+    pub(crate) fn is_open_with(&self, number: u64) -> bool {
+        let open = self.shared.files.lock().open;
+        open.is_some_and(|file| file.first <= number)
+    }
+
+    /// Has the file that is written to closed soon.
+    pub fn roll(&self) {
+        self.shared.queue.lock().wants_roll = true;
+        self.shared.arrived.notify_one();
+    }
+
+    /// Gives the messages of a file in order, each with its number, a chunk at a time: `give` says whether to go
+    /// on. Where the file is broken, those before the break were given.
+    ///
+    /// # Errors
+    /// When the file is damaged or cannot be read.
+    pub fn read(
+        &self,
+        file: &LogFile,
+        mut give: impl FnMut(u64, Record<'_>),
+    ) -> Result<(), LogFault> {
+        let name = name_of(file.number);
+        let mut reader = Reader::open(&*self.disk, (file.number, &name), &*self.wrap)?;
+        while reader.tail().chunks < file.tail.chunks {
+            let at = (reader.tail().chunks, reader.good);
+            let Some(chunk) = reader.next()? else {
+                return Err(LogFault::Short {
+                    found: at.0,
+                    expected: file.tail.chunks,
+                });
+            };
+            let malformed = |_| LogFault::Chunk {
+                chunk: at.0,
+                offset: at.1,
+            };
+            read::messages(chunk, &mut give).map_err(malformed)?;
+        }
+        if reader.tail() != file.tail && file.tail.chunks > 0 {
+            return Err(LogFault::Tail);
+        }
+        Ok(())
+    }
+
+    /// Keeps a damaged file aside, for whoever wants to know what happened: it is not read again, and not taken away.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn keep_aside(&self, number: u64) -> io::Result<()> {
+        let name = name_of(number);
+        match self.disk.rename(&name, &format!("{name}.damaged")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a file away whose messages are elsewhere.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, number: u64) -> io::Result<()> {
+        match self.disk.remove(&name_of(number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut files = self.shared.files.lock();
+        files.closed.retain(|file| file.number != number);
+        Ok(())
+    }
+}
+
+impl TelemetrySink for Log {
+    fn keep(&self, message: &Telemetry<'_>) -> Result<u64, CannotKeep> {
+        let size = message.payload.len() + message.properties.len();
+        if size > MAX_MESSAGE || self.is_failing() {
+            return Err(CannotKeep);
+        }
+        let bytes = Vec::with_capacity(size + message.topic.as_str().len() + 256);
+        let bytes = Record::of(message).put(bytes).map_err(|_| CannotKeep)?;
+        self.shared.submit(&Zeroizing::new(bytes))
+    }
+
+    fn is_durable(&self, number: u64) -> bool {
+        self.committed() >= number
+    }
+
+    fn poll_durable(&self, number: u64, waker: &Waker) -> Poll<()> {
+        if self.is_durable(number) {
+            return Poll::Ready(());
+        }
+        let mut waiters = self.shared.waiters.lock();
+        if self.is_durable(number) {
+            return Poll::Ready(());
+        }
+        waiters.push((number, waker.clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.shared.queue.lock().is_closing = true;
+        self.shared.arrived.notify_one();
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Shared {
+    fn submit(&self, bytes: &[u8]) -> Result<u64, CannotKeep> {
+        let (number, was_empty) = {
+            let mut queue = self.queue.lock();
+            if queue.is_closing || queue.batch.bytes.len() + bytes.len() > MAX_WAITING {
+                return Err(CannotKeep);
+            }
+            let was_empty = queue.batch.ends.is_empty();
+            (queue.batch.put(bytes), was_empty)
+        };
+        if was_empty {
+            self.arrived.notify_one();
+        }
+        Ok(number)
+    }
+
+    /// Waits for messages, for the end, or this long. Says whether it is the last time.
+    fn wait(&self, longest: Option<Duration>) -> Awaited {
+        let mut queue = self.queue.lock();
+        let is_idle = |queue: &mut Queue| {
+            queue.batch.ends.is_empty() && !queue.is_closing && !queue.wants_roll
+        };
+        match longest {
+            Some(longest) => drop(self.arrived.wait_while_for(&mut queue, is_idle, longest)),
+            None => self.arrived.wait_while(&mut queue, is_idle),
+        }
+        let fresh = Batch {
+            first: queue.batch.next(),
+            ..Batch::default()
+        };
+        Awaited {
+            batch: std::mem::replace(&mut queue.batch, fresh),
+            wants_roll: std::mem::take(&mut queue.wants_roll),
+            is_last: queue.is_closing,
+        }
+    }
+
+    /// The open file is durable to here.
+    fn is_durable_to(&self, file: LogFile) {
+        self.files.lock().open = Some(file);
+    }
+
+    /// The open file is closed: it counts as far as it was durable.
+    fn close(&self, number: u64, (first, next): (u64, u64)) -> LogFile {
+        let mut files = self.files.lock();
+        let durable = files.open.take().filter(|file| file.number == number);
+        let file = durable.unwrap_or(LogFile {
+            number,
+            first,
+            next,
+            tail: Tail {
+                number,
+                ..Tail::default()
+            },
+        });
+        files.closed.push(file);
+        file
+    }
+
+    fn is_closing(&self) -> bool {
+        self.queue.lock().is_closing
+    }
+
+    /// Everything up to this message is durable.
+    fn commit(&self, last: u64) {
+        self.committed.store(last, Ordering::Release);
+        let ready: Vec<(u64, Waker)> = {
+            let mut waiters = self.waiters.lock();
+            waiters
+                .extract_if(.., |(number, _)| *number <= last)
+                .collect()
+        };
+        for (_, waker) in ready {
+            waker.wake();
+        }
+    }
+}
+
+/// What the writer was woken for.
+struct Awaited {
+    batch: Batch,
+    wants_roll: bool,
+    is_last: bool,
+}
+
+impl Batch {
+    /// Puts a message behind the others, and says which number it has. Memory that has become too small is wiped.
+    fn put(&mut self, bytes: &[u8]) -> u64 {
+        let needed = self.bytes.len() + bytes.len();
+        if self.bytes.capacity() < needed {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(16 * 1024) * 2));
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push(self.bytes.len());
+        self.next() - 1
+    }
+}
+
+const SUFFIX: &str = ".wal";
+
+fn name_of(number: u64) -> String {
+    format!("{number:020}{SUFFIX}")
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(SUFFIX)?.parse().ok()?;
+    (name_of(number) == name).then_some(number)
+}

@@ -1,0 +1,230 @@
+//! The thread that writes: everything that came meanwhile goes to the disk as one.
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use palisade_keys::{KeyWrap, random_key};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    Awaited, LogFile, Shared,
+    disk::{Append, Disk},
+    frame::{FRAME, Head, Kind, Sealer, TAG, Tail},
+    read::Chunk,
+};
+
+/// What one chunk holds, in bytes, where no message alone is longer.
+const CHUNK: usize = 64 * 1024;
+/// How long to wait before what could not be written is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// When a file is closed and the next one begun.
+#[derive(Debug, Clone, Copy)]
+pub struct RollAt {
+    /// At this many bytes.
+    pub bytes: u64,
+    /// At this age.
+    pub age: Duration,
+}
+
+/// Messages on their way: one behind the other, and where each ends.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The number of the first.
+    pub(super) first: u64,
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    pub(super) ends: Vec<usize>,
+}
+
+impl Batch {
+    /// The number of the message behind the last.
+    pub(super) fn next(&self) -> u64 {
+        self.first + self.ends.len() as u64
+    }
+}
+
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) wrap: Arc<dyn KeyWrap>,
+    pub(super) roll_at: RollAt,
+    pub(super) next_file: u64,
+    pub(super) before: Option<Tail>,
+    pub(super) open: Option<Open>,
+}
+
+/// The file that is written to.
+pub(super) struct Open {
+    file: Box<dyn Append>,
+    name: String,
+    number: u64,
+    sealer: Sealer,
+    first: u64,
+    /// How much of it is durable, in bytes.
+    len: u64,
+    since: Instant,
+}
+
+impl Writer {
+    /// Writes until the log is closed, and then what is left.
+    pub(super) fn run(mut self) {
+        loop {
+            let Awaited {
+                batch,
+                wants_roll,
+                is_last,
+            } = self.shared.wait(self.time_left());
+            if !batch.ends.is_empty() {
+                self.write(&batch);
+            }
+            if wants_roll || is_last || self.is_due() {
+                self.roll(batch.next());
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// How long the open file has before it is closed for its age.
+    fn time_left(&self) -> Option<Duration> {
+        let open = self.open.as_ref()?;
+        Some(self.roll_at.age.saturating_sub(open.since.elapsed()))
+    }
+
+    fn is_due(&self) -> bool {
+        let due = |open: &Open| {
+            open.len >= self.roll_at.bytes || open.since.elapsed() >= self.roll_at.age
+        };
+        self.open.as_ref().is_some_and(due)
+    }
+
+    /// Writes a batch, however often it takes; gives up only where the log is being closed.
+    fn write(&mut self, batch: &Batch) {
+        while let Err(error) = self.try_write(batch) {
+            tracing::error!(%error, messages = batch.ends.len(), "telemetry could not be written; trying again");
+            self.shared.is_failing.store(true, Ordering::Relaxed);
+            self.abandon(batch.first);
+            if self.shared.is_closing() {
+                return;
+            }
+            std::thread::sleep(RETRY);
+        }
+        self.shared.is_failing.store(false, Ordering::Relaxed);
+        if let Some(open) = &self.open {
+            self.shared.is_durable_to(LogFile {
+                number: open.number,
+                first: open.first,
+                next: batch.next(),
+                tail: open.sealer.tail(),
+            });
+        }
+        self.shared.commit(batch.next() - 1);
+    }
+
+    fn try_write(&mut self, batch: &Batch) -> io::Result<()> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => {
+                // A number is used once: what a failed attempt leaves behind is in nobody's way.
+                let number = self.next_file;
+                self.next_file += 1;
+                let place = (number, batch.first);
+                none.insert(Open::create(&*self.disk, &*self.wrap, place, self.before)?)
+            }
+        };
+        let out = open.seal(batch)?;
+        open.file.append(&out)?;
+        open.file.sync()?;
+        open.len += out.len() as u64;
+        Ok(())
+    }
+
+    /// Closes the open file in good order; the next message begins another.
+    fn roll(&mut self, next: u64) {
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        if let Err(error) = open.end() {
+            tracing::warn!(%error, file = open.name, "a file of the telemetry log could not be closed in good order");
+        }
+        self.abandon(next);
+    }
+
+    /// Leaves the open file as it is: what it holds durably counts, what came after does not. Nothing is sealed
+    /// with its key again, as a nonce that was used is known to nobody then.
+    fn abandon(&mut self, next: u64) {
+        let Some(open) = self.open.take() else {
+            return;
+        };
+        // What a failed write left is not read, wherever that file ends: the next one says how many chunks count.
+        let file = self.shared.close(open.number, (open.first, next));
+        self.before = Some(file.tail);
+    }
+}
+
+impl Open {
+    fn create(
+        disk: &dyn Disk,
+        wrap: &dyn KeyWrap,
+        (number, first): (u64, u64),
+        before: Option<Tail>,
+    ) -> io::Result<Self> {
+        let key = random_key(32).map_err(io::Error::other)?;
+        let mut head = Head::new(number, first, before);
+        head.key = wrap.wrap(&key, &head.context()).map_err(io::Error::other)?;
+        let bytes = head.to_bytes().map_err(io::Error::other)?;
+        let sealer = Sealer::new(&key, number).ok_or_else(|| io::Error::other("no key"))?;
+        let name = super::name_of(number);
+        let mut file = disk.create(&name)?;
+        file.append(&bytes)?;
+        file.sync()?;
+        disk.sync()?;
+        Ok(Self {
+            file,
+            name,
+            number,
+            sealer,
+            first,
+            len: bytes.len() as u64,
+            since: Instant::now(),
+        })
+    }
+
+    /// The chunks of a batch, sealed.
+    fn seal(&mut self, batch: &Batch) -> io::Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(batch.bytes.len() + batch.bytes.len() / 1024 + 256);
+        let (mut taken, mut from) = (0, 0);
+        while let Some(rest) = batch.ends.get(taken..).filter(|rest| !rest.is_empty()) {
+            let fits = rest.partition_point(|end| end - from <= CHUNK).max(1);
+            let to = rest.get(fits - 1).copied().unwrap_or(from);
+            let start = out.len();
+            out.extend_from_slice(&[0; FRAME]);
+            let chunk = Chunk {
+                first: batch.first + taken as u64,
+                count: fits as u32,
+            };
+            out = postcard::to_extend(&chunk, out).map_err(io::Error::other)?;
+            out.extend_from_slice(batch.bytes.get(from..to).unwrap_or_default());
+            let sealed = self.sealer.seal(&mut out, start, Kind::Messages);
+            if sealed.is_err() {
+                out.zeroize();
+                return Err(io::Error::other("a chunk cannot be sealed"));
+            }
+            (taken, from) = (taken + fits, to);
+        }
+        Ok(out)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let mut out = vec![0; FRAME];
+        let sealed = self.sealer.seal(&mut out, 0, Kind::End);
+        sealed.map_err(|_| io::Error::other("a chunk cannot be sealed"))?;
+        debug_assert_eq!(out.len(), FRAME + TAG);
+        self.file.append(&out)?;
+        self.file.sync()
+    }
+}

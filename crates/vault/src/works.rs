@@ -1,0 +1,263 @@
+//! What is done to sealed files: merged, so that a device's day is in one of them; taken away when their time is
+//! over; rewritten without what is to be gone. Each step is one change in the system of record: where the power goes,
+//! it was done or it was not, and it is begun anew.
+
+use std::{cmp::Reverse, collections::BTreeMap, collections::BinaryHeap, sync::Arc};
+
+use palisade_core::DeviceId;
+use palisade_store::{ObjectFilter, VaultHold, VaultObject, day_of};
+
+use crate::{Row, Vault, VaultError, roll::Shelf, sealed::Rows};
+
+/// About how much memory the messages of one sealed file take, in bytes, before it is written.
+const FILE_WEIGHT: usize = 64 * 1024 * 1024;
+/// How many files a day may have while it is not over.
+const OPEN_DAY_FILES: usize = 16;
+/// How many files are merged at once.
+const MERGED_AT_ONCE: usize = 256;
+const DAY_NANOS: i64 = 86_400_000_000_000;
+
+/// What was done to sealed files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Worked {
+    /// Files that are no more.
+    pub before: usize,
+    /// Files that took their place.
+    pub after: usize,
+    /// Messages that are no more.
+    pub removed: u64,
+}
+
+impl Vault {
+    /// Takes files away whose time is over; what is held stays.
+    ///
+    /// # Errors
+    /// When the system of record fails.
+    pub async fn expire(&self) -> Result<Worked, VaultError> {
+        let _one_at_a_time = self.works.lock().await;
+        let now = self.now();
+        let holds = self.store.vault().holds(true).await?;
+        let objects = self.all_objects().await?;
+        let is_over = |object: &VaultObject| {
+            let ends = (object.day + 1 + i64::from(object.days)).saturating_mul(DAY_NANOS);
+            ends <= now && !holds.iter().any(|hold| is_held(object, hold))
+        };
+        let over: Vec<VaultObject> = objects.into_iter().filter(is_over).collect();
+        let ids: Vec<String> = over.iter().map(|object| object.id.clone()).collect();
+        if !ids.is_empty() {
+            self.store.vault().exchange(&[], &ids, None).await?;
+        }
+        Ok(Worked {
+            before: over.len(),
+            after: 0,
+            removed: over.iter().map(|object| object.rows).sum(),
+        })
+    }
+
+    /// Merges files of a day whose devices overlap.
+    ///
+    /// # Errors
+    /// When one is damaged, or the object store or the system of record fails: what is there stays.
+    pub async fn compact(&self) -> Result<Worked, VaultError> {
+        let _one_at_a_time = self.works.lock().await;
+        let today = day_of(self.now());
+        let mut worked = Worked::default();
+        for (shelf, mut objects) in self.shelves().await? {
+            let least = match shelf.day < today {
+                true => 2,
+                false => OPEN_DAY_FILES,
+            };
+            if objects.len() < least || !do_overlap(&objects) {
+                continue;
+            }
+            objects.truncate(MERGED_AT_ONCE);
+            let after = self.rewrite(&shelf, &objects, |_| true).await?;
+            worked.before += objects.len();
+            worked.after += after.len();
+            self.replace(&objects, &after).await?;
+        }
+        Ok(worked)
+    }
+
+    /// Removes all that a device sent, for good: files are written anew without it, the keys of the old ones are
+    /// destroyed and the files taken away.
+    ///
+    /// # Errors
+    /// When something of it is held, a file is damaged, or the object store or the system of record fails.
+    pub async fn erase(&self, device: &DeviceId) -> Result<Worked, VaultError> {
+        // What it sent until now is in the log: that is rolled first, and its files are taken away.
+        self.roll_all().await?;
+        let worked = {
+            let _one_at_a_time = self.works.lock().await;
+            let holds = self.store.vault().holds(true).await?;
+            let is_about = |hold: &&VaultHold| {
+                hold.device
+                    .as_ref()
+                    .is_none_or(|held| held == device.as_str())
+            };
+            if let Some(hold) = holds.iter().find(is_about) {
+                return Err(VaultError::Held(hold.id.clone()));
+            }
+            self.erase_from_objects(device).await?
+        };
+        self.sweep().await?;
+        self.store.vault().scrub().await?;
+        Ok(worked)
+    }
+
+    async fn erase_from_objects(&self, device: &DeviceId) -> Result<Worked, VaultError> {
+        let filter = ObjectFilter {
+            device: Some(device.to_string()),
+            ..ObjectFilter::default()
+        };
+        let mut worked = Worked::default();
+        for object in self.store.vault().find_objects(&filter).await? {
+            let mut own = self.open_object(&object, Some(device.as_str())).await?;
+            if own.next().await?.is_none() {
+                continue;
+            }
+            let shelf = Shelf::of(&object);
+            let objects = [object];
+            let keep = |row: &Row| &*row.device != device.as_str();
+            let after = self.rewrite(&shelf, &objects, keep).await?;
+            let rows = |objects: &[VaultObject]| objects.iter().map(|one| one.rows).sum::<u64>();
+            worked.before += 1;
+            worked.after += after.len();
+            worked.removed += rows(&objects) - rows(&after);
+            self.replace(&objects, &after).await?;
+        }
+        Ok(worked)
+    }
+
+    async fn replace(
+        &self,
+        before: &[VaultObject],
+        after: &[VaultObject],
+    ) -> Result<(), VaultError> {
+        let dead: Vec<String> = before.iter().map(|object| object.id.clone()).collect();
+        self.store.vault().exchange(after, &dead, None).await?;
+        Ok(())
+    }
+
+    /// Writes the messages of files anew that are to be kept, in order. The new files do not count yet.
+    async fn rewrite(
+        &self,
+        shelf: &Shelf,
+        objects: &[VaultObject],
+        keep: impl Fn(&Row) -> bool,
+    ) -> Result<Vec<VaultObject>, VaultError> {
+        let mut merged = Merged::open(self, objects).await?;
+        let mut written = Vec::new();
+        let (mut rows, mut weight) = (Vec::<Row>::new(), 0);
+        let mut last = None;
+        while let Some(row) = merged.next().await? {
+            // A message that was in two files, as one of them was not finished, is in one from now on.
+            if last.replace(row.number) == Some(row.number) || !keep(&row) {
+                continue;
+            }
+            // A device's messages stay together, unless they alone are too many.
+            let is_next_device = rows.last().is_some_and(|last| last.device != row.device);
+            if weight >= 2 * FILE_WEIGHT || (weight >= FILE_WEIGHT && is_next_device) {
+                written.push(self.put(shelf, std::mem::take(&mut rows)).await?);
+                weight = 0;
+            }
+            weight += row.weight();
+            rows.push(row);
+        }
+        if !rows.is_empty() {
+            written.push(self.put(shelf, rows).await?);
+        }
+        Ok(written)
+    }
+
+    async fn shelves(&self) -> Result<BTreeMap<Shelf, Vec<VaultObject>>, VaultError> {
+        let mut shelves: BTreeMap<Shelf, Vec<VaultObject>> = BTreeMap::new();
+        for object in self.all_objects().await? {
+            shelves.entry(Shelf::of(&object)).or_default().push(object);
+        }
+        Ok(shelves)
+    }
+
+    async fn all_objects(&self) -> Result<Vec<VaultObject>, VaultError> {
+        let filter = ObjectFilter::default();
+        Ok(self.store.vault().find_objects(&filter).await?)
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from(self.clock.now().as_nanosecond()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Shelf {
+    fn of(object: &VaultObject) -> Self {
+        Self {
+            segment: object.segment.clone(),
+            days: object.days,
+            day: object.day,
+        }
+    }
+}
+
+/// Whether a hold may be about messages of a file.
+fn is_held(object: &VaultObject, hold: &VaultHold) -> bool {
+    let device = hold.device.as_deref();
+    device.is_none_or(|device| {
+        object.first_device.as_str() <= device && device <= object.last_device.as_str()
+    }) && hold.from_at.is_none_or(|from| from <= object.to_at)
+        && hold.until_at.is_none_or(|until| object.from_at < until)
+}
+
+/// Whether two files, which stand in the order of their first devices, have devices in common.
+fn do_overlap(objects: &[VaultObject]) -> bool {
+    objects.windows(2).any(|pair| match pair {
+        [one, next] => next.first_device < one.last_device || next.first_device == one.first_device,
+        _ => false,
+    })
+}
+
+/// The messages of several files as one, in order.
+struct Merged {
+    sources: Vec<Rows>,
+    heads: BinaryHeap<Reverse<Head>>,
+    rows: Vec<Option<Row>>,
+}
+
+/// By what the next message is found: its place, and in which file it is.
+type Head = (Arc<str>, i64, u64, usize);
+
+impl Merged {
+    async fn open(vault: &Vault, objects: &[VaultObject]) -> Result<Self, VaultError> {
+        let mut merged = Self {
+            sources: Vec::with_capacity(objects.len()),
+            heads: BinaryHeap::new(),
+            rows: Vec::with_capacity(objects.len()),
+        };
+        for (at, object) in objects.iter().enumerate() {
+            merged.sources.push(vault.open_object(object, None).await?);
+            merged.rows.push(None);
+            merged.advance(at).await?;
+        }
+        Ok(merged)
+    }
+
+    async fn advance(&mut self, at: usize) -> Result<(), VaultError> {
+        let (Some(source), Some(place)) = (self.sources.get_mut(at), self.rows.get_mut(at)) else {
+            return Ok(());
+        };
+        *place = source.next().await?;
+        if let Some(row) = place {
+            let head = (row.device.clone(), row.at, row.number, at);
+            self.heads.push(Reverse(head));
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Row>, VaultError> {
+        let Some(Reverse((.., at))) = self.heads.pop() else {
+            return Ok(None);
+        };
+        let row = self.rows.get_mut(at).and_then(Option::take);
+        self.advance(at).await?;
+        Ok(row)
+    }
+}

@@ -1,0 +1,179 @@
+//! What is done to sealed files over time.
+
+use palisade_core::DeviceId;
+use palisade_store::{ObjectState, VaultHold, VaultObject};
+use palisade_vault::VaultError;
+
+use crate::{
+    files, query, sealed,
+    world::{World, payloads},
+};
+
+const DAY: i64 = 86_400_000;
+
+fn id(device: &str) -> DeviceId {
+    DeviceId::parse(device).expect("an id")
+}
+
+async fn hold(world: &World, device: Option<&str>) -> String {
+    let hold = VaultHold {
+        id: "01K0ZJ5D0G0000000000000000".to_owned(),
+        device: device.map(str::to_owned),
+        from_at: None,
+        until_at: None,
+        reason: "a court".to_owned(),
+        created_by: "anna".to_owned(),
+        created_at: palisade_core::Clock::now(&*world.clock),
+        released_at: None,
+    };
+    world.store().vault().add_hold(&hold).await.expect("writes");
+    hold.id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_day_that_is_over_become_one_and_hold_what_they_held() {
+    let world = World::open().await;
+    for round in 0..5 {
+        for device in ["cam-1", "cam-2", "cam-3"] {
+            world.clock.advance_millis(1);
+            world
+                .keep(device, "t/a", format!("{device} {round}").as_bytes())
+                .await;
+        }
+        world.roll().await;
+    }
+    assert_eq!(world.objects().await.len(), 5);
+    // Today still grows: a few files are no reason.
+    world.vault.compact().await.expect("works");
+    assert_eq!(world.objects().await.len(), 5);
+    world.clock.advance_millis(DAY);
+    let worked = world.vault.compact().await.expect("works");
+    assert_eq!((worked.before, worked.after), (5, 1));
+    assert_eq!(world.objects().await.len(), 1);
+    for device in ["cam-1", "cam-2", "cam-3"] {
+        let found = world.vault.read(&query(device)).await.expect("reads");
+        let wanted: Vec<String> = (0..5).map(|round| format!("{device} {round}")).collect();
+        assert_eq!(payloads(&found.rows), wanted);
+    }
+    assert_eq!(
+        world.vault.compact().await.expect("works").before,
+        0,
+        "once is enough"
+    );
+    world.vault.sweep().await.expect("sweeps");
+    assert_eq!(sealed(&world).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merger_that_was_cut_short_doubles_nothing() {
+    let mut world = World::open().await;
+    for payload in ["one", "two"] {
+        world.keep("cam-1", "t/a", payload.as_bytes()).await;
+        world.roll().await;
+    }
+    world.clock.advance_millis(DAY);
+    // The new file was written when the power went, and does not count yet.
+    let before = world.objects().await;
+    world.vault.compact().await.expect("works");
+    let merged = world.objects().await.remove(0);
+    let vault = world.store().vault();
+    vault.forget_object(&before[0].id).await.expect("forgets");
+    vault.forget_object(&before[1].id).await.expect("forgets");
+    vault
+        .exchange(&[], std::slice::from_ref(&merged.id), None)
+        .await
+        .expect("writes");
+    vault.forget_object(&merged.id).await.expect("forgets");
+    let half = VaultObject {
+        state: ObjectState::Writing,
+        ..merged.clone()
+    };
+    let again: Vec<VaultObject> = before.iter().cloned().chain([half]).collect();
+    vault.begin_objects(&again).await.expect("writes");
+    vault.exchange(&before, &[], None).await.expect("writes");
+    world.reopen().await;
+    let found = world.vault.read(&query("cam-1")).await.expect("reads");
+    assert_eq!(payloads(&found.rows), ["one", "two"]);
+    assert!(
+        !files(world.data())
+            .iter()
+            .any(|path| path.ends_with(&merged.path))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_taken_away_unless_it_is_held() {
+    let world = World::open().await;
+    world.keep("cam-1", "t/a", b"old").await;
+    world.roll().await;
+    let held = hold(&world, Some("cam-1")).await;
+    world.clock.advance_millis(30 * DAY);
+    world.keep("cam-1", "t/a", b"new").await;
+    world.roll().await;
+    assert_eq!(
+        world.vault.expire().await.expect("works").before,
+        0,
+        "30 days are not over"
+    );
+    world.clock.advance_millis(DAY);
+    assert_eq!(
+        world.vault.expire().await.expect("works").before,
+        0,
+        "it is held"
+    );
+    world.release(&held).await;
+    assert_eq!(world.vault.expire().await.expect("works").removed, 1);
+    let found = world.vault.read(&query("cam-1")).await.expect("reads");
+    assert_eq!(payloads(&found.rows), ["new"]);
+    world.vault.sweep().await.expect("sweeps");
+    assert_eq!(sealed(&world).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_device_leaves_nothing_on_the_disk_but_what_others_sent() {
+    let world = World::open().await;
+    world.keep("cam-1", "t/a", b"gone").await;
+    world.keep("cam-2", "t/a", b"stays").await;
+    world.roll().await;
+    world.keep("cam-1", "t/a", b"gone as well").await;
+    let before = world.objects().await;
+    assert_eq!(before.len(), 1);
+    let is_on_disk = |bytes: &[u8]| {
+        files(world.data()).iter().any(|path| {
+            let content = std::fs::read(path).unwrap_or_default();
+            content.windows(bytes.len()).any(|found| found == bytes)
+        })
+    };
+    assert!(is_on_disk(&before[0].wrapped));
+    let old: Vec<Vec<u8>> = sealed(&world)
+        .iter()
+        .map(|path| std::fs::read(path).expect("reads"))
+        .collect();
+    let held = hold(&world, Some("cam-1")).await;
+    assert!(matches!(
+        world.vault.erase(&id("cam-1")).await,
+        Err(VaultError::Held(_))
+    ));
+    world.release(&held).await;
+    let worked = world.vault.erase(&id("cam-1")).await.expect("erases");
+    assert_eq!(worked.removed, 2);
+    assert!(
+        world
+            .vault
+            .read(&query("cam-1"))
+            .await
+            .expect("reads")
+            .rows
+            .is_empty()
+    );
+    let found = world.vault.read(&query("cam-2")).await.expect("reads");
+    assert_eq!(payloads(&found.rows), ["stays"]);
+    assert!(
+        !is_on_disk(&before[0].wrapped),
+        "the wrapped key of the old file is destroyed"
+    );
+    for bytes in old {
+        assert!(!is_on_disk(&bytes[8..64]), "the old file is gone");
+    }
+    assert_eq!(sealed(&world).len(), 1);
+}
