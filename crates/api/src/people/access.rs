@@ -71,7 +71,7 @@ pub const EVERYTHING: &str = "*";
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::StatusRead,
         Self::ServerRead,
         Self::DevicesRead,

@@ -91,7 +91,7 @@ fn generate() -> String {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut structs = Structs::new();
     for name in [
-        "palisade", "gateway", "api", "people", "detect", "export", "respond", "ledger",
+        "palisade", "gateway", "api", "people", "detect", "export", "respond", "ledger", "vault",
     ] {
         collect(&crates.join(name).join("src"), &mut structs);
     }
