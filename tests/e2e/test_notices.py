@@ -148,6 +148,15 @@ def test_who_attacks_an_account_fills_no_mailbox(telling, post):
     assert "nobody-" not in "".join(text for text in attacks)
 
 
+def test_whose_session_is_used_from_elsewhere_is_told(telling, post):
+    session = told(telling, "ines")
+    assert call(telling, "GET", "/session", session=session).status == 200
+    stolen = call(telling, "GET", "/session", None, "-H", "Cookie: __Host-palisade=" + session, "-A", "a thief's")
+    assert stolen.status == 401
+    post.wait("ines", "a session came from another browser than the one it is bound to")
+    assert session not in post.text("ines")
+
+
 def test_nobody_waits_for_a_mail_server_and_a_power_cut_loses_nothing(tmp_path_factory, post):
     mute = socket.create_server(("127.0.0.1", 0))
     palisade = server(tmp_path_factory.mktemp("waiting"), mute.getsockname()[1])
