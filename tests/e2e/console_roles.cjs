@@ -188,13 +188,16 @@ module.exports = ({ task, ARGUMENTS, PATIENCE, serveFrom, signIn, goTo, settled,
       await goTo(page, "/people?tab=review");
       await say(page, "Nobody has signed one yet");
       await page.getByText(/^auditor: used/).first().click();
+      const token = page.locator("details", { hasText: /^ci: / });
+      await token.locator("summary").click();
+      const ofToken = await token.innerText();
       looks.review = await look(page, "access-review");
       await press(page, "Sign it");
       await dialog(page).getByLabel(/^Reason/).fill("third quarter");
       await confirm(page, "Sign it");
       await page.getByRole("row", { name: /third quarter/ }).waitFor();
       looks.signed = await look(page, "access-review-signed");
-      return { tabs, denied, looks };
+      return { tabs, denied, ofToken, looks };
     },
   };
 };

@@ -87,9 +87,15 @@ def test_an_analyst_looks_at_who_did_what_and_signs_who_may_what(server):
     rita = account(server, "rita", "auditor")
     refused = call(server, "POST", "/roles", {"name": "x", "cedar": ROLE}, session=rita)
     assert refused.status == 403, refused.body
+    ci = server.post("/api-tokens", {"name": "ci", "scopes": ["devices:read", "ledger:read", "events:read"]})["secret"]
+    assert server.rest("GET", "/devices", token=ci)[0] == 200
     seen = person(server, "review", who={"account": "sam", "password": PASSWORD}, seen="rita")
     good(seen["looks"])
     assert seen["tabs"] == ["Access log", "Access review"], "what needs another right is not offered"
+    of_token = seen["ofToken"]
+    assert of_token.startswith("ci: used 1 of 3 scopes") and "device.list" in of_token, of_token
+    unused = of_token.partition("did nothing:")[2].partition("What it did:")[0]
+    assert "ledger:read" in unused and "events:read" in unused and "devices:read" not in unused, of_token
     assert "Denied" in seen["denied"] and "auditor" in seen["denied"], seen["denied"]
     signed = server.get("/access/reviews")["items"]
     assert [(one["reviewer"], one["note"]) for one in signed] == [("sam", "third quarter")]

@@ -163,7 +163,9 @@ function OneAccount({ of }: { of: Reviewed }) {
       )}
       {of.tokens.map((token) => (
         <details key={token.id}>
-          <summary>Token {token.name}</summary>
+          <summary>
+            Token {token.name}: {useOf(token)}
+          </summary>
           <Token of={token} />
         </details>
       ))}
@@ -171,11 +173,34 @@ function OneAccount({ of }: { of: Reviewed }) {
   );
 }
 
-function Token({ of }: { of: Review["tokens"][number] }) {
+type ReviewedToken = Review["tokens"][number];
+
+function useOf({ scopes, unused }: ReviewedToken): string {
+  if (scopes.includes("*")) return `may do everything, ${many(unused.length, "scope")} not used`;
+  return `used ${scopes.length - unused.length} of ${many(scopes.length, "scope")}`;
+}
+
+function Token({ of }: { of: ReviewedToken }) {
+  return (
+    <>
+      <TokenFacts of={of} />
+      {of.unused.length > 0 && <Names of={of.unused} title="Scopes of which it did nothing:" />}
+      {of.used.length > 0 && <Names of={of.used.map((one) => one.action)} title="What it did:" />}
+    </>
+  );
+}
+
+function TokenFacts({ of }: { of: ReviewedToken }) {
   return (
     <dl className="facts">
       <dt>May</dt>
       <dd>{of.scopes.includes("*") ? "everything" : of.scopes.join(", ")}</dd>
+      {of.service && (
+        <>
+          <dt>Service</dt>
+          <dd>{of.service}</dd>
+        </>
+      )}
       <dt>Last used</dt>
       <dd>{of.last_used_at ? <Ago at={of.last_used_at} /> : "never"}</dd>
       <dt>Ends</dt>
@@ -195,7 +220,7 @@ function Tokens({ of }: { of: Review }) {
       {of.tokens.map((token) => (
         <details key={token.id}>
           <summary>
-            {token.name}: {many(token.suggestions.length, "suggestion")}
+            {token.name}: {useOf(token)}, {many(token.suggestions.length, "suggestion")}
           </summary>
           <Token of={token} />
         </details>
