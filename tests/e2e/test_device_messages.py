@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+import subprocess
 import threading
 import urllib.request
 
@@ -11,7 +12,7 @@ import pytest
 import mosquitto
 from console import READY, SHOTS, person
 from fleet import Fleet
-from palisade import HOST, Palisade, wait_for
+from palisade import HOST, Palisade, binary, wait_for
 from test_console_people import good
 from test_people import BROWSER, COOKIE, PASSWORD, account, call
 
@@ -99,6 +100,22 @@ def test_without_a_stream_an_answer_holds_what_passed_in_some_seconds(server, fl
     speaker.join()
     said = [(one["way"], one["topic"], one["retain"], one["size"], one["payload_base64"]) for one in found["items"]]
     assert said == [("published", f"devices/{device.name}/x", True, 5, None)], found
+
+
+def test_the_command_line_shows_messages_as_they_pass(server, fleet):
+    device = fleet.device()
+    server.login()
+    command = [binary("palisade"), "device", "messages", device.name, "--read", "--json"]
+    watching = subprocess.Popen(command, env=server.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        wait_for(lambda: acts(server, "message.read", device.name), "it is read")
+        mosquitto.publish(server, device, f"devices/{device.name}/x", "hello", "-q", "1")
+        lines = [json.loads(watching.stdout.readline()) for _ in range(2)]
+    finally:
+        watching.kill()
+        watching.wait()
+    assert lines[0]["payloads"] is True and lines[1]["topic"] == f"devices/{device.name}/x", lines
+    assert lines[1]["payload_base64"] == "aGVsbG8="
 
 
 HOSTILE = "<b>bold</b><img src=x onerror=alert(1)>\u202etxt.exe"
