@@ -10,6 +10,7 @@ mod containment;
 mod decision;
 mod fail2ban;
 mod https;
+mod ledger;
 mod load;
 mod mosquitto;
 mod nab;
@@ -109,6 +110,8 @@ enum What {
     SigmaHq,
     /// An audit of a large fleet.
     Audit,
+    /// The ledger: durable appends, proofs, verification.
+    Ledger,
     /// The console's first load in Chromium; needs node, with playwright-core in NODE_PATH.
     Console,
 }
@@ -149,6 +152,7 @@ async fn main() -> Result<()> {
             What::Streams => people::print_streams(&options).await?,
             What::Nab => nab::measure(options.nab.as_deref())?,
             What::SigmaHq => sigmahq::measure(options.sigma.as_deref())?,
+            What::Ledger => ledger::measure(&options).await?,
             What::Console => tokio::task::block_in_place(|| console::measure(&options))?,
             What::Audit => tokio::task::block_in_place(|| audit::measure(&options))?,
         }

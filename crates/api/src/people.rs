@@ -30,6 +30,7 @@ mod document;
 mod drills;
 mod elevations;
 mod emails;
+mod erase;
 mod errors;
 mod events;
 mod explain;
@@ -374,6 +375,7 @@ fn routes() -> Routes {
         .and(emails::routes())
         .and(passkeys::routes())
         .and(accounts::routes())
+        .and(erase::routes())
         .and(assignments::routes())
         .and(roles::routes())
         .and(teams::routes())

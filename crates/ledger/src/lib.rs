@@ -8,15 +8,18 @@
 
 mod chain;
 mod config;
+mod erase;
 mod head;
 mod log;
 mod ocsf;
+mod personal;
 mod tiles;
 mod verify;
 mod witness;
 mod writer;
 
 pub use config::{LedgerConfig, LedgerConfigError, WitnessConfig};
+pub use erase::Erased;
 pub use log::{Contradiction, Log, LogError, LogParts, LogStatus, Published, WitnessStatus};
 pub use ocsf::{ocsf, severity};
 pub use palisade_tlog::{Hash, Tree};

@@ -3,7 +3,7 @@
 use palisade_store::LedgerRow;
 use palisade_tlog::{Checkpoint, Hash, Subtree, Tree, leaf};
 
-use crate::{Ledger, LedgerError, chain::link};
+use crate::{Ledger, LedgerError, chain::link, erase::Counts};
 
 /// The first thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,27 @@ pub enum Fault {
          and all hashes after it made anew"
     )]
     Signed(u64),
+    /// What is kept of a person is not what the entry committed to.
+    #[error(
+        "what is kept beside entry {seq} as its {field} is not what the entry committed to: it was changed"
+    )]
+    Personal {
+        /// Which entry.
+        seq: u64,
+        /// What of it.
+        field: String,
+    },
+    /// What is about persons is missing, and nobody erased it.
+    #[error(
+        "{missing} values that entries committed to are missing, and {erased} were erased on the record: somebody \
+         removed others"
+    )]
+    Removed {
+        /// How many are missing.
+        missing: u64,
+        /// How many were erased.
+        erased: u64,
+    },
     /// There are fewer entries than were signed.
     #[error(
         "the ledger ends at entry {found}; a checkpoint over {signed} was signed: its end was cut off, or it was \
@@ -90,9 +111,13 @@ impl Ledger {
         const PAGE: u32 = 5_000;
         let (expected, _) = self.head();
         let (mut tree, mut chain) = (Tree::default(), Hash::default());
+        let mut counts = Counts::default();
         loop {
             let rows = self.store.journal().ledger_after(tree.size(), PAGE).await?;
             let mut completed = Vec::new();
+            if let Some(fault) = self.check_personal(&rows, &mut counts).await? {
+                return Ok(report(&tree, Some(fault)));
+            }
             for row in &rows {
                 match check(row, tree.size() + 1, &chain) {
                     Ok((hash, next)) => {
@@ -120,7 +145,9 @@ impl Ledger {
             found,
             signed: most,
         };
-        let fault = cut.or((found < most).then_some(shorter));
+        let Counts { missing, erased } = counts;
+        let removed = (missing > erased).then_some(Fault::Removed { missing, erased });
+        let fault = cut.or((found < most).then_some(shorter)).or(removed);
         Ok(report(&tree, fault))
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use crate::{
     chain::link,
     head::{Head, read_head},
+    personal::commit,
     tiles::Tiles,
 };
 
@@ -49,6 +50,9 @@ pub enum LedgerError {
     /// The commit that held the entries failed; others that shared it have the same message.
     #[error("the journal could not be written: {0}")]
     Commit(Arc<str>),
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness")]
+    Random,
     /// The ledger is closed.
     #[error("the ledger is closed")]
     Closed,
@@ -250,7 +254,14 @@ impl Writer {
         for event in batch.iter().flat_map(|job| &job.events) {
             let body = serde_json::to_string(event)?;
             if event.kind.is_auditable() {
-                let hash = leaf(body.as_bytes());
+                let entry = match commit(event, head.seq + 1)? {
+                    Some(committed) => {
+                        written.personal.extend(committed.personal);
+                        committed.body
+                    }
+                    None => body.clone(),
+                };
+                let hash = leaf(entry.as_bytes());
                 head.seq += 1;
                 head.chain = link(&head.chain, head.seq, &hash);
                 head.tree.push_telling(hash, |subtree, hash| {
@@ -264,7 +275,7 @@ impl Writer {
                 });
                 written.entries.push(LedgerRow {
                     seq: head.seq,
-                    body: body.clone(),
+                    body: entry,
                     leaf: hash.to_vec(),
                     chain: head.chain.to_vec(),
                 });

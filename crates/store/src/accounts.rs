@@ -48,6 +48,25 @@ const ANOTHER_OWNER: &str = "EXISTS (SELECT 1 FROM accounts o WHERE o.name <> $1
 pub(crate) const LEAVES_AN_OWNER: &str = "($3 LIKE $2 OR disabled = 1 OR roles NOT LIKE $2 \
      OR EXISTS (SELECT 1 FROM accounts o WHERE o.name <> $1 AND o.disabled = 0 AND o.roles LIKE $2))";
 
+/// What removes everything that is kept of a person, besides the account.
+const OF_IT: [&str; 15] = [
+    "DELETE FROM password_history WHERE account = $1",
+    "DELETE FROM account_sessions WHERE account = $1",
+    "DELETE FROM second_factors WHERE account = $1",
+    "DELETE FROM recovery_codes WHERE account = $1",
+    "DELETE FROM passkeys WHERE account = $1",
+    "DELETE FROM account_handles WHERE account = $1",
+    "DELETE FROM account_assignments WHERE account = $1",
+    "DELETE FROM account_identities WHERE account = $1",
+    "DELETE FROM elevations WHERE account = $1",
+    "DELETE FROM account_notices WHERE account = $1",
+    "DELETE FROM account_letters WHERE account = $1",
+    "DELETE FROM account_places WHERE account = $1",
+    "DELETE FROM account_emails WHERE account = $1",
+    "DELETE FROM access_log WHERE subject = $1 AND kind = 'account'",
+    "DELETE FROM access_uses WHERE subject = $1 AND kind = 'account'",
+];
+
 /// The repository of accounts.
 #[derive(Debug)]
 pub struct Accounts<'a> {
@@ -232,6 +251,41 @@ impl Accounts<'_> {
         Ok(())
     }
 
+    /// Removes an account that is disabled and everything that is kept of its person, the log of access included; `false`
+    /// where there is no such account, or it is not disabled.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn erase(&self, name: &str) -> Result<bool, StoreError> {
+        // What others asked for about the account.
+        const ABOUT_IT: &str = "UPDATE access_log SET resource = '/api/v1/accounts/erased', reason = NULL \
+             WHERE resource = $1 OR SUBSTR(resource, 1, LENGTH($1) + 1) = $1 || '/'";
+        let mut transaction = self.store.writer().begin().await?;
+        let found = sqlx::query("SELECT name FROM accounts WHERE name = $1 AND disabled = 1")
+            .bind(name)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if found.is_none() {
+            return Ok(false);
+        }
+        for query in OF_IT {
+            sqlx::query(query)
+                .bind(name)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        sqlx::query(ABOUT_IT)
+            .bind(format!("/api/v1/accounts/{name}"))
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM accounts WHERE name = $1")
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     /// Ends all sessions of an account.
     ///
     /// # Errors
@@ -304,4 +358,27 @@ fn read(found: &AnyRow) -> Result<Account, StoreError> {
         password_changed_at: row::time(found, "password_changed_at")?,
         last_login_at: row::optional_time(found, "last_login_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_erased_account_leaves_nothing_in_any_table_that_is_about_accounts() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(directory.path()).await.expect("opens");
+        let tables = sqlx::query("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+            .fetch_all(store.writer())
+            .await;
+        for table in tables.expect("reads") {
+            let (name, sql): (String, String) = (table.get(0), table.get(1));
+            let begin = format!("DELETE FROM {name} WHERE ");
+            let is_erased = OF_IT.iter().any(|query| query.starts_with(&begin));
+            let is_about_accounts = sql.contains("REFERENCES accounts (name)");
+            assert!(is_erased || !is_about_accounts, "{name} is forgotten");
+        }
+    }
 }

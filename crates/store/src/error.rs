@@ -35,6 +35,9 @@ pub enum StoreError {
     /// Another process has the data directory.
     #[error("{0} is in use by another palisade process: stop it first")]
     InUse(PathBuf),
+    /// Others read the database all the time.
+    #[error("the database is being read all the time; try again")]
+    Busy,
     /// The files of the database cannot be reached.
     #[error("cannot use {path}: {source}")]
     Io {

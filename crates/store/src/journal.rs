@@ -1,13 +1,16 @@
 //! The journal: ledger entries and the outbox of events, written in one transaction.
 
 mod events;
+mod personal;
 
-use palisade_core::Severity;
+use palisade_core::{Severity, Timestamp};
 use sqlx::{Any, QueryBuilder, any::AnyRow};
 
 use crate::{NodeRow, Store, StoreError, ledger::insert_nodes, row};
+use personal::insert_personal;
 
 pub use events::{EventFilter, OldestEvent, StoredEvent};
+pub use personal::PersonalRow;
 
 pub(crate) const ROWS_A_STATEMENT: usize = 500;
 
@@ -22,6 +25,19 @@ pub struct LedgerRow {
     pub leaf: Vec<u8>,
     /// Hash of the chain up to and with the entry.
     pub chain: Vec<u8>,
+}
+
+impl LedgerRow {
+    /// When what it records happened; nothing where it does not say.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        #[derive(serde::Deserialize)]
+        struct Time {
+            time: Timestamp,
+        }
+        let read = serde_json::from_str::<Time>(&self.body).ok()?;
+        Some(read.time)
+    }
 }
 
 /// An event on its way out.
@@ -46,6 +62,8 @@ pub struct JournalBatch {
     pub entries: Vec<LedgerRow>,
     /// Hashes of the parts of its tree that they complete.
     pub nodes: Vec<NodeRow>,
+    /// What is about persons in the entries.
+    pub personal: Vec<PersonalRow>,
     /// Events.
     pub events: Vec<OutboxRow>,
 }
@@ -90,6 +108,7 @@ impl Journal<'_> {
         let JournalBatch {
             entries,
             nodes,
+            personal,
             events,
         } = batch;
         let mut transaction = self.store.writer().begin().await?;
@@ -106,6 +125,7 @@ impl Journal<'_> {
             query.build().execute(&mut *transaction).await?;
         }
         insert_nodes(&mut transaction, nodes).await?;
+        insert_personal(&mut transaction, personal).await?;
         for chunk in events.chunks(ROWS_A_STATEMENT) {
             let mut query: QueryBuilder<Any> =
                 QueryBuilder::new("INSERT INTO outbox (kind, principal, source, severity, body) ");

@@ -76,7 +76,7 @@ pub use identities::{AccountIdentity, Identities, RolesSet};
 pub use imports::Import;
 pub use inspect::Inspection;
 pub use journal::{
-    EventFilter, Journal, JournalBatch, LedgerRow, OldestEvent, OutboxRow, StoredEvent,
+    EventFilter, Journal, JournalBatch, LedgerRow, OldestEvent, OutboxRow, PersonalRow, StoredEvent,
 };
 pub use ledger::{CheckpointRow, LedgerTree, NodeRow};
 pub use mqtt::{Mqtt, QueuedMessage, SessionOp};

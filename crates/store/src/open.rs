@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0021_ledger_tiles.sql"),
     include_str!("../migrations/sqlite/0020_notices.sql"),
     include_str!("../migrations/sqlite/0022_vault.sql"),
+    include_str!("../migrations/sqlite/0023_ledger_personal.sql"),
 ];
 const READERS: u32 = 4;
 /// The setting that is written to see whether writing works.

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    commitment::Opening,
     hash::{Hash, base64, leaf, node, parse_base64},
     note::{Note, NoteError},
     proof::{Span, fold, subtrees},
@@ -115,6 +116,9 @@ pub struct BundleEntry {
     pub seq: u64,
     /// The entry, as it was hashed.
     pub entry: String,
+    /// What opens the commitments in it; of persons that were erased there is nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub personal: Vec<Opening>,
 }
 
 /// What a bundle proves.
@@ -160,6 +164,16 @@ pub fn check_bundle(bundle: impl BufRead, trust: &Trust) -> Result<Proved, Bundl
         };
         if line.seq != next {
             return Err(lines.wrong(format!("entry {next} was to come, and {} did", line.seq)));
+        }
+        if !line.personal.is_empty() {
+            let entry = serde_json::from_str(&line.entry).map_err(|error| lines.wrong(error))?;
+            if let Some(wrong) = line.personal.iter().find(|opening| !opening.opens(&entry)) {
+                let why = format!(
+                    "{} of entry {next} is not what was committed to",
+                    wrong.field
+                );
+                return Err(lines.wrong(why));
+            }
         }
         parts.push((next - 1, 0, leaf(line.entry.as_bytes())));
         join(&mut parts);
@@ -271,7 +285,13 @@ mod tests {
         let mut text = serde_json::to_string(&head).expect("json") + "\n";
         for seq in from..=to {
             let entry = all[(seq - 1) as usize].clone();
-            text += &(serde_json::to_string(&BundleEntry { seq, entry }).expect("json") + "\n");
+            text += &(serde_json::to_string(&BundleEntry {
+                seq,
+                entry,
+                personal: Vec::new(),
+            })
+            .expect("json")
+                + "\n");
         }
         text
     }
@@ -291,6 +311,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_beside_an_entry_is_what_it_committed_to() {
+        let log = signer("log", Algorithm::Ed25519);
+        let held = crate::commitment(&[7; 32], "anna");
+        let entry = format!("{{\"actor\":\"{held}\"}}");
+        let good = bundle(&log, (1, 1), std::slice::from_ref(&entry));
+        let (head, _) = good.split_once('\n').expect("two lines");
+        let with = |value: &str| {
+            let personal = vec![Opening::new("/actor", &[7; 32], value)];
+            let line = BundleEntry {
+                seq: 1,
+                entry: entry.clone(),
+                personal,
+            };
+            format!("{head}\n{}\n", serde_json::to_string(&line).expect("json"))
+        };
+        check_bundle(with("anna").as_bytes(), &log.trust()).expect("is proved");
+        let refused = check_bundle(with("bert").as_bytes(), &log.trust());
+        assert!(matches!(refused, Err(BundleError::Line { line: 2, .. })));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod bundle;
 mod checkpoint;
+mod commitment;
 mod hash;
 mod key;
 mod note;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use bundle::{BundleEntry, BundleError, BundleHead, Proved, around, check_bundle};
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use commitment::{Opening, commitment, is_commitment};
 pub use hash::{HASH, Hash, base64, leaf, node, parse_base64};
 pub use key::{Algorithm, NoteKey, NoteKeyError};
 pub use note::{MAX_NOTE, Note, NoteError, Signature};

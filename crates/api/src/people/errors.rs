@@ -19,7 +19,10 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         StoreError::Conflict(_) => Problem::conflict(error),
         StoreError::NotFound(what) => Problem::not_found(what),
         StoreError::Corrupt { .. } | StoreError::TooNew { .. } => Problem::internal(&error),
-        StoreError::Database(_) | StoreError::InUse(_) | StoreError::Io { .. } => {
+        StoreError::Database(_)
+        | StoreError::Busy
+        | StoreError::InUse(_)
+        | StoreError::Io { .. } => {
             Problem::unavailable("the database does not answer; try again", &error)
         }
     }
@@ -70,7 +73,7 @@ impl From<LedgerError> for Problem {
         match error {
             LedgerError::Store(error) => store_problem(error),
             LedgerError::Damaged { .. } | LedgerError::Tile { .. } => Self::conflict(error),
-            LedgerError::Json(_) => Self::internal(&error),
+            LedgerError::Json(_) | LedgerError::Random => Self::internal(&error),
             LedgerError::Commit(_) | LedgerError::Closed => {
                 Self::unavailable("the ledger cannot be written; try again", &error)
             }

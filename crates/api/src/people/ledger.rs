@@ -10,7 +10,6 @@ use axum::{
 use futures_util::{Stream, stream};
 use palisade_core::{Event, hex};
 use palisade_ledger::ocsf;
-use palisade_store::LedgerRow;
 use palisade_tlog::Note;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -107,8 +106,9 @@ async fn list_ledger(
     let more = rows.len() > size as usize;
     rows.truncate(size as usize);
     let next = rows.last().filter(|_| more).map(|row| row.seq.to_string());
-    let items = rows.into_iter().map(|row| {
-        let entry = serde_json::from_str(&row.body);
+    let events = state.parts().ledger.revealed(&rows).await?;
+    let items = rows.into_iter().zip(events).map(|(row, event)| {
+        let entry = serde_json::from_str(&event);
         Ok(EntryView {
             seq: row.seq,
             entry: entry.map_err(|error| Problem::internal(&error))?,
@@ -281,19 +281,19 @@ async fn part(state: &PeopleState, after: u64, format: ExportFormat) -> Result<P
         return Ok(None);
     };
     let mut text = String::new();
-    for row in &rows {
-        text.push_str(&line(row, format)?);
+    for event in state.parts().ledger.revealed(&rows).await? {
+        text.push_str(&line(event, format)?);
         text.push('\n');
     }
     Ok(Some((text.into(), last)))
 }
 
-fn line(row: &LedgerRow, format: ExportFormat) -> Result<String, Problem> {
+fn line(event: String, format: ExportFormat) -> Result<String, Problem> {
     match format {
-        ExportFormat::Native => Ok(row.body.clone()),
+        ExportFormat::Native => Ok(event),
         ExportFormat::Ocsf => {
             let event: Event =
-                serde_json::from_str(&row.body).map_err(|error| Problem::internal(&error))?;
+                serde_json::from_str(&event).map_err(|error| Problem::internal(&error))?;
             Ok(ocsf(&event).to_string())
         }
     }

@@ -11,7 +11,7 @@ use axum::{
 use futures_util::{Stream, stream};
 use palisade_ledger::Published;
 use palisade_store::LedgerRow;
-use palisade_tlog::{BundleEntry, BundleHead, Hash, Note, Receipt, around, base64};
+use palisade_tlog::{BundleEntry, BundleHead, Hash, Note, Opening, Receipt, around, base64};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -50,14 +50,34 @@ pub(crate) struct EntryProof {
     /// The entry, counted from 1.
     #[schema(minimum = 1)]
     seq: u64,
-    /// The entry as it was hashed.
+    /// The entry as it was hashed: in place of what is about persons it has salted hashes.
     entry: String,
+    /// What these hashes are of, in the order of the fields; nothing of persons that were erased.
+    personal: Vec<EntryOpening>,
     /// The hashes that lead from it to the root, in base 64 (RFC 6962, section 2.1.1).
     hashes: Vec<String>,
     /// The checkpoint that it is under.
     checkpoint: LedgerCheckpoint,
     /// All of it as a file that verifies offline (C2SP tlog-proof).
     proof: String,
+}
+
+/// A value that an entry has the salted hash of: `sha256:` and the base 64 of SHA-256 over a byte 3, the salt, the value.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EntryOpening {
+    /// Where in the entry: a JSON pointer.
+    field: String,
+    /// The salt, in base 64.
+    salt: String,
+    /// The value.
+    value: String,
+}
+
+impl From<Opening> for EntryOpening {
+    fn from(opening: Opening) -> Self {
+        let Opening { field, salt, value } = opening;
+        Self { field, salt, value }
+    }
 }
 
 /// Which entry.
@@ -93,6 +113,7 @@ async fn prove_entry(
     let row = rows.into_iter().find(|row| row.seq == seq);
     let row = row.ok_or_else(none)?;
     let parts = state.parts();
+    let opened = parts.ledger.openings(std::slice::from_ref(&row)).await?;
     let checkpoint = parts.log.checkpoint(seq).await?;
     let hashes = parts.ledger.inclusion(seq, checkpoint.size).await?;
     let hashes = hashes.ok_or_else(none)?;
@@ -105,6 +126,11 @@ async fn prove_entry(
     Ok(Json(EntryProof {
         seq,
         entry: row.body,
+        personal: opened
+            .into_iter()
+            .flatten()
+            .map(EntryOpening::from)
+            .collect(),
         hashes: encode(&hashes),
         checkpoint: checkpoint.into(),
         proof: receipt.to_string(),
@@ -184,6 +210,10 @@ struct BundleQuery {
     /// The last entry; the newest where it is left out.
     #[param(inline, value_type = Option<Position>)]
     to: Option<Position>,
+    /// Whether to leave out what is about persons; the entries verify all the same.
+    #[serde(default)]
+    #[param(inline, value_type = Option<bool>)]
+    without_persons: bool,
 }
 
 /// Exports entries with a checkpoint and all hashes that are needed to check them without a server: a JSON object a line.
@@ -231,7 +261,8 @@ async fn export_bundle(
     let head = BundleHead::new((from, to), checkpoint.note, &before, &after);
     let head = line(&head)?;
     let media_type = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    let body = Body::from_stream(entries(state, head, (from, to)));
+    let with_persons = !query.without_persons;
+    let body = Body::from_stream(entries(state, head, (from, to), with_persons));
     Ok((media_type, body).into_response())
 }
 
@@ -244,6 +275,7 @@ fn entries(
     state: PeopleState,
     head: String,
     (from, to): (u64, u64),
+    with_persons: bool,
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     let begin = (state, Some(head), from);
     stream::try_unfold(begin, move |(state, head, next)| async move {
@@ -255,21 +287,35 @@ fn entries(
         }
         let count = (to - next + 1).min(PART);
         // Broken off in the middle, the client sees that it has not got everything.
-        let part = part(&state, next, count).await;
+        let part = part(&state, next, count, with_persons).await;
         let part = part.map_err(|problem| std::io::Error::other(problem.detail().to_owned()))?;
         Ok(Some((part, (state, None, next + count))))
     })
 }
 
-async fn part(state: &PeopleState, first: u64, count: u64) -> Result<Bytes, Problem> {
+async fn part(
+    state: &PeopleState,
+    first: u64,
+    count: u64,
+    with_persons: bool,
+) -> Result<Bytes, Problem> {
     let rows = state.store().journal();
     let rows = rows.ledger_after(first - 1, count as u32).await?;
     if rows.len() as u64 != count {
         return Err(Problem::conflict("entries of the ledger are missing"));
     }
+    let mut opened = state.parts().ledger.openings(&rows).await?;
+    if !with_persons {
+        opened.fill(Vec::new());
+    }
     let mut text = String::new();
-    for LedgerRow { seq, body, .. } in rows {
-        text.push_str(&line(&BundleEntry { seq, entry: body })?);
+    for (LedgerRow { seq, body, .. }, personal) in rows.into_iter().zip(opened) {
+        let entry = BundleEntry {
+            seq,
+            entry: body,
+            personal,
+        };
+        text.push_str(&line(&entry)?);
     }
     Ok(text.into())
 }

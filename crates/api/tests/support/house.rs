@@ -394,8 +394,10 @@ impl House {
     /// The entries of the ledger, as JSON.
     pub async fn entries(&self) -> Vec<Value> {
         let rows = self.store.journal().ledger_after(0, 10_000).await;
-        let rows = rows.expect("reads").into_iter();
-        rows.map(|row| serde_json::from_str(&row.body).expect("json"))
+        let events = self.ledger.revealed(&rows.expect("reads")).await;
+        let events = events.expect("reads").into_iter();
+        events
+            .map(|event| serde_json::from_str(&event).expect("json"))
             .collect()
     }
 

@@ -1,6 +1,7 @@
 //! Whether the server writes down what happens, and somebody reads it.
 
-use palisade_core::{Event, Timestamp};
+use palisade_core::Timestamp;
+use palisade_store::LedgerRow;
 
 use super::{
     LoggingTrouble,
@@ -34,8 +35,6 @@ pub(super) async fn logging(look: &Look<'_>, noted: &mut Noted) -> Result<(), Lo
 /// When the first entry of the ledger was written.
 async fn first_entry(look: &Look<'_>) -> Result<Option<Timestamp>, LookError> {
     let first = look.store.journal().ledger_after(0, 1).await?;
-    let body = first.first().map(|row| row.body.as_str());
     // An entry that cannot be read is what a verification finds.
-    let event = body.and_then(|body| serde_json::from_str::<Event>(body).ok());
-    Ok(event.map(|event| event.time))
+    Ok(first.first().and_then(LedgerRow::time))
 }

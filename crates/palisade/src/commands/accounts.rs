@@ -62,6 +62,19 @@ changes the password at the first log-in.")]
   palisade account disable anna
   palisade account disable anna --undo")]
     Disable(DisableArgs),
+    /// Erase a person: remove a disabled account, and destroy what the ledger says of it
+    #[command(after_help = "Examples:
+  palisade account disable anna && palisade account erase anna
+
+It cannot be undone. Entries of the ledger stay, without the names and addresses of the person, and verify as before.
+What was exported before is where it was exported to.")]
+    Erase {
+        /// The account
+        name: String,
+        /// Do not ask whether you are sure
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Set an account's password for who lost theirs; it is asked for, or read from standard input
     #[command(after_help = "Examples:\n  palisade account passwd anna")]
     Passwd {
@@ -225,6 +238,24 @@ impl Act for AccountCommand {
                     true => format!("Account {name} is enabled."),
                     false => format!("Account {name} is disabled; its sessions ended."),
                 };
+                output.done(&answer, &sentence)
+            }
+            Self::Erase { name, yes } => {
+                confirm(yes, &format!("Erase {name} for good?"))?;
+                let call = session.post(path(&["erasures"]));
+                let answer = call.json(&json!({ "account": name })).send()?;
+                let count = |field: &str| answer[field].as_u64().unwrap_or(0);
+                let more = match answer["compacted"].as_bool() {
+                    Some(false) => {
+                        " The database is large: run VACUUM on it while the server is stopped, and no old copy of a page                          is left in it."
+                    }
+                    _ => "",
+                };
+                let sentence = format!(
+                    "{name} is erased: {} values of {} entries are destroyed.{more}",
+                    count("values"),
+                    count("entries")
+                );
                 output.done(&answer, &sentence)
             }
             Self::Passwd {

@@ -125,6 +125,9 @@ pub(crate) struct ExportArgs {
     /// The last entry of a bundle
     #[arg(long, value_name = "ENTRY")]
     to: Option<u64>,
+    /// Leave out of a bundle what is about persons; it verifies all the same
+    #[arg(long)]
+    without_persons: bool,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -257,7 +260,8 @@ fn export(args: &ExportArgs, session: &Session) -> Result<(), Failure> {
         "bundle" => session
             .get(path(&["ledger", "bundle"]))
             .query("from", args.from)
-            .query("to", args.to),
+            .query("to", args.to)
+            .query("without_persons", args.without_persons.then_some(true)),
         format => session
             .get(path(&["ledger", "export"]))
             .query("format", Some(format))

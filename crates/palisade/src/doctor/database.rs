@@ -1,7 +1,7 @@
 //! The database, and what can be read in it: the ledger's clock and the CA.
 
 use palisade_api::doctor::{self, Finding};
-use palisade_core::{Clock, Event, SystemClock};
+use palisade_core::{Clock, SystemClock};
 use palisade_store::{Store, StoreError};
 
 use super::authority;
@@ -82,8 +82,7 @@ async fn clock(store: &Store) -> Finding {
         Ok(entry) => entry,
         Err(error) => return damaged(&error),
     };
-    let newest = entry.and_then(|entry| serde_json::from_str::<Event>(&entry.body).ok());
-    doctor::clock(newest.map(|event| event.time), SystemClock.now())
+    doctor::clock(entry.and_then(|entry| entry.time()), SystemClock.now())
 }
 
 async fn checkpoints(store: &Store) -> Finding {
