@@ -157,12 +157,13 @@ mod tests {
     fn as_many_witnesses_as_are_required_must_have_signed_and_each_counts_once() {
         let log = signer("log", Algorithm::Ed25519);
         let witnesses = ["w1", "w2"].map(|name| signer(name, Algorithm::Cosignature));
+        let second = signer("w1", Algorithm::Cosignature);
         let mut trust = Trust {
             keys: vec![log.1.clone()],
             // The same witness under two keys is one witness.
             witnesses: vec![
                 witnesses[0].1.clone(),
-                signer("w1", Algorithm::Cosignature).1,
+                second.1.clone(),
                 witnesses[1].1.clone(),
             ],
             required: 2,
@@ -170,7 +171,7 @@ mod tests {
         let mut good = note("log");
         sign(&mut good, &log);
         sign(&mut good, &witnesses[0]);
-        sign(&mut good, &witnesses[0]);
+        sign(&mut good, &second);
         let (found, required) = (1, 2);
         assert_eq!(
             trust.open(&good),
