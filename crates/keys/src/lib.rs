@@ -16,4 +16,4 @@ pub use secret::Secret;
 pub use signing::{SigningKey, SigningKeyError};
 pub use source::{KeySource, SourceError};
 pub use store::{Keystore, KeystoreError};
-pub use wrap::{KeyWrap, RootKey, WrapError, WrappingKey, random_key};
+pub use wrap::{KeyWrap, RootKey, VersionedWrap, WrapError, WrappingKey, random_key};

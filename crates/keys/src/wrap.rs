@@ -1,6 +1,6 @@
 //! Keys that wrap keys.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -40,6 +40,24 @@ pub trait KeyWrap: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it gave something else, or the wrapping key cannot be used.
     fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Secret, WrapError>;
+}
+
+/// A wrapping key that can be replaced: its newest version wraps, each opens what it wrapped.
+pub trait VersionedWrap: KeyWrap {
+    /// Makes a new version, which wraps from now on. Says which.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn rotate(&self) -> Result<u32, WrapError>;
+
+    /// Under which version a key was wrapped; `None` where it is no wrapped key.
+    fn version_of(&self, wrapped: &[u8]) -> Option<u32>;
+
+    /// Destroys every version but the newest and those that are in use: what they wrapped is lost for ever.
+    ///
+    /// # Errors
+    /// When one cannot be destroyed.
+    fn retire(&self, in_use: &BTreeSet<u32>) -> Result<(), WrapError>;
 }
 
 /// A key in memory that wraps others with AES-256-GCM.
@@ -141,34 +159,6 @@ impl RootKey {
         versions
     }
 
-    /// Makes a new version, which wraps from now on. Says which.
-    ///
-    /// # Errors
-    /// When the keystore cannot be used.
-    pub fn rotate(&self) -> Result<u32, WrapError> {
-        let next = self.newest()? + 1;
-        self.add(next)?;
-        Ok(next)
-    }
-
-    /// Destroys a version that is not the newest: what it wrapped and nobody wrapped anew is lost for ever.
-    ///
-    /// # Errors
-    /// When it is the newest or not there, or the keystore cannot be used.
-    pub fn destroy(&self, version: u32) -> Result<(), WrapError> {
-        if version == self.newest()? || !self.keystore.remove(&self.secret(version))? {
-            return Err(WrapError::Missing(self.secret(version)));
-        }
-        Ok(())
-    }
-
-    /// Under which version a key was wrapped; `None` where it is no wrapped key.
-    #[must_use]
-    pub fn version_of(wrapped: &[u8]) -> Option<u32> {
-        let (version, _) = wrapped.split_first_chunk()?;
-        Some(u32::from_be_bytes(*version))
-    }
-
     fn newest(&self) -> Result<u32, WrapError> {
         let newest = self.versions().pop();
         newest.ok_or_else(|| WrapError::Missing(self.name.clone()))
@@ -206,6 +196,29 @@ impl KeyWrap for RootKey {
         let (version, wrapped) = wrapped.split_first_chunk().ok_or(WrapError::Refused)?;
         self.key(u32::from_be_bytes(*version))?
             .unwrap(wrapped, context)
+    }
+}
+
+impl VersionedWrap for RootKey {
+    fn rotate(&self) -> Result<u32, WrapError> {
+        let next = self.newest()? + 1;
+        self.add(next)?;
+        Ok(next)
+    }
+
+    fn version_of(&self, wrapped: &[u8]) -> Option<u32> {
+        let (version, _) = wrapped.split_first_chunk()?;
+        Some(u32::from_be_bytes(*version))
+    }
+
+    fn retire(&self, in_use: &BTreeSet<u32>) -> Result<(), WrapError> {
+        let newest = self.newest()?;
+        for version in self.versions() {
+            if version != newest && !in_use.contains(&version) {
+                self.keystore.remove(&self.secret(version))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -251,15 +264,15 @@ mod tests {
         assert_eq!(root.rotate().expect("rotates"), 2);
         let new = root.wrap(&key, b"").expect("wraps");
         assert_eq!(
-            (RootKey::version_of(&old), RootKey::version_of(&new)),
+            (root.version_of(&old), root.version_of(&new)),
             (Some(1), Some(2))
         );
+        root.retire(&BTreeSet::from([1])).expect("keeps it");
         assert_eq!(
             root.unwrap(&old, b"").expect("opens").expose(),
             key.expose()
         );
-        assert!(root.destroy(2).is_err());
-        root.destroy(1).expect("destroyed");
+        root.retire(&BTreeSet::new()).expect("destroyed");
         assert!(matches!(root.unwrap(&old, b""), Err(WrapError::Missing(_))));
         assert_eq!(
             root.unwrap(&new, b"").expect("opens").expose(),

@@ -88,6 +88,48 @@ impl SegmentKeys {
         })
     }
 
+    /// The segments that have a key.
+    pub(crate) async fn segments(&self) -> Vec<SegmentId> {
+        self.open.lock().await.keys().cloned().collect()
+    }
+
+    /// Gives a segment a new key, which wraps from now on. Says which.
+    pub(crate) async fn rotate(&self, segment: &SegmentId) -> Result<u32, KeyError> {
+        let mut open = self.open.lock().await;
+        let versions = open.entry(segment.clone()).or_default();
+        let next = versions.last().map_or(1, |(version, _)| version + 1);
+        let key = self.make(segment, next).await?;
+        versions.push((next, key));
+        Ok(next)
+    }
+
+    /// Wraps the key of a file by this version of its segment's key.
+    pub(crate) async fn wrap(
+        &self,
+        (segment, version): (&SegmentId, u32),
+        path: &str,
+        key: &Secret,
+    ) -> Result<Vec<u8>, KeyError> {
+        let open = self.open.lock().await;
+        let wrapping = find(&open, segment, version)?;
+        Ok(wrapping.wrap(key, file_context(path).as_slice())?)
+    }
+
+    /// Destroys the keys of a segment before this one: nothing is wrapped by them any more.
+    pub(crate) async fn destroy_before(
+        &self,
+        segment: &SegmentId,
+        version: u32,
+    ) -> Result<(), KeyError> {
+        let mut open = self.open.lock().await;
+        let versions = open.entry(segment.clone()).or_default();
+        for (old, _) in versions.iter().filter(|(known, _)| *known < version) {
+            self.store.vault().remove_key(segment, *old).await?;
+        }
+        versions.retain(|(known, _)| *known >= version);
+        Ok(())
+    }
+
     /// The key of a file that is there.
     pub(crate) async fn of_file(
         &self,
@@ -96,12 +138,7 @@ impl SegmentKeys {
         wrapped: &[u8],
     ) -> Result<Secret, KeyError> {
         let open = self.open.lock().await;
-        let versions = open.get(segment).map(Vec::as_slice).unwrap_or_default();
-        let found = versions.iter().find(|(known, _)| *known == version);
-        let (_, wrapping) = found.ok_or_else(|| KeyError::Missing {
-            segment: segment.clone(),
-            version,
-        })?;
+        let wrapping = find(&open, segment, version)?;
         Ok(wrapping.unwrap(wrapped, file_context(path).as_slice())?)
     }
 
@@ -117,6 +154,19 @@ impl SegmentKeys {
         self.store.vault().put_key(&row).await?;
         Ok(WrappingKey::new(key)?)
     }
+}
+
+fn find<'a>(
+    open: &'a HashMap<SegmentId, Vec<(u32, WrappingKey)>>,
+    segment: &SegmentId,
+    version: u32,
+) -> Result<&'a WrappingKey, KeyError> {
+    let versions = open.get(segment).map(Vec::as_slice).unwrap_or_default();
+    let found = versions.iter().find(|(known, _)| *known == version);
+    found.map(|(_, key)| key).ok_or_else(|| KeyError::Missing {
+        segment: segment.clone(),
+        version,
+    })
 }
 
 fn context(segment: &SegmentId, version: u32) -> Vec<u8> {

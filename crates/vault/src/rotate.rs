@@ -1,12 +1,12 @@
 //! New keys: what is wrapped is wrapped anew, and no message is sealed anew. Each step can be begun again where the
 //! power went: a key is destroyed only once nothing is wrapped by it any more.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use palisade_core::SegmentId;
 use palisade_store::ObjectFilter;
 
-use crate::{Vault, VaultError};
+use crate::{KeyError, Vault, VaultError};
 
 /// What a rotation did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,24 +22,25 @@ impl Vault {
     ///
     /// # Errors
     /// When a key, the system of record or the log fails: run it again.
-    pub async fn rotate(&self) -> Result<Rotated, VaultError> {
-        // Files of the log name the root key: they are rolled, and the next one names the new key.
-        self.root.rotate().map_err(VaultError::Wrap)?;
+    pub async fn rotate_keys(&self) -> Result<Rotated, VaultError> {
+        self.root.rotate().map_err(KeyError::from)?;
+        // Files of the log are wrapped by the root: those of the old one are rolled, the next one has the new.
         self.roll_all().await?;
         let _one_at_a_time = self.works.lock().await;
         let mut rotated = Rotated::default();
-        let mut newest = Vec::new();
         for segment in self.keys.segments().await {
-            newest.push((segment.clone(), self.keys.rotate(&segment).await?));
+            let version = self.keys.rotate(&segment).await?;
+            rotated.files += self.wrap_anew(&segment, version).await?;
+            self.keys.destroy_before(&segment, version).await?;
             rotated.segments += 1;
         }
-        for (segment, version) in &newest {
-            rotated.files += self.wrap_anew(segment, *version).await?;
-            self.keys.destroy_before(segment, *version).await?;
-        }
-        // What was begun and not finished before is wrapped by an old key: it is taken away by the next sweep, unread.
-        let in_use: HashSet<u32> = self.keys.root_versions().await?;
-        self.root.retire(&in_use).map_err(VaultError::Wrap)?;
+        let keys = self.store.vault().keys().await?;
+        let versions = keys
+            .iter()
+            .filter_map(|key| self.root.version_of(&key.wrapped));
+        let in_use: BTreeSet<u32> = versions.collect();
+        self.root.retire(&in_use).map_err(KeyError::from)?;
+        self.store.vault().scrub().await?;
         Ok(rotated)
     }
 
@@ -50,19 +51,12 @@ impl Vault {
         };
         let mut wrapped_anew = 0;
         for object in self.store.vault().find_objects(&filter).await? {
-            if object.key_version == version {
-                continue;
-            }
             let place = (segment, object.key_version);
-            let key = self
-                .keys
-                .of_file(place, &object.path, &object.wrapped)
-                .await?;
-            let wrapped = self.keys.wrap(segment, version, &object.path, &key).await?;
-            self.store
-                .vault()
-                .rewrap_object(&object.id, version, &wrapped)
-                .await?;
+            let path = object.path.as_str();
+            let key = self.keys.of_file(place, path, &object.wrapped).await?;
+            let wrapped = self.keys.wrap((segment, version), path, &key).await?;
+            let vault = self.store.vault();
+            vault.rewrap_object(&object.id, version, &wrapped).await?;
             wrapped_anew += 1;
         }
         Ok(wrapped_anew)

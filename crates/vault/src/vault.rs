@@ -16,7 +16,7 @@ use palisade_core::{
     Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome,
     port::{CannotKeep, Journal, JournalError, Telemetry, TelemetrySink},
 };
-use palisade_keys::KeyWrap;
+use palisade_keys::VersionedWrap;
 use palisade_store::{Store, StoreError, VaultMark};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ pub struct VaultParts {
     /// The system of record.
     pub store: Store,
     /// The key that wraps those of segments and of the log.
-    pub root: Arc<dyn KeyWrap>,
+    pub root: Arc<dyn VersionedWrap>,
     /// Where damage is written down.
     pub journal: Arc<dyn Journal>,
     /// What time it is.
@@ -108,6 +108,7 @@ pub struct Vault {
     journal: Arc<dyn Journal>,
     pub(crate) log: Arc<Log>,
     pub(crate) keys: SegmentKeys,
+    pub(crate) root: Arc<dyn VersionedWrap>,
     pub(crate) objects: Arc<dyn ObjectStore>,
     /// The last file of the log that is in sealed files.
     pub(crate) rolled: AtomicU64,
@@ -151,13 +152,15 @@ impl Vault {
             bytes: u64::from(config.roll_mb.max(1)) * 1024 * 1024,
             age: Duration::from_secs(u64::from(config.roll_after_s.max(1))),
         };
-        let Opened { log, damage } = Log::open(&data.join("vault/log"), root, roll_at, known)?;
+        let Opened { log, damage } =
+            Log::open(&data.join("vault/log"), root.clone(), roll_at, known)?;
         let vault = Arc::new(Self {
             store,
             clock,
             journal,
             log: Arc::new(log),
             keys,
+            root,
             objects: Arc::new(objects),
             rolled: AtomicU64::new(known.rolled),
             meter: Meter::new(config.read_per_minute),

@@ -37,6 +37,11 @@ pub(super) fn routes() -> Routes {
         )
         .write(
             Scope::TelemetryWrite,
+            "telemetry.rotate_keys",
+            routes!(rotate_vault_keys),
+        )
+        .write(
+            Scope::TelemetryWrite,
             "telemetry.erase",
             routes!(erase_telemetry),
         )
@@ -106,6 +111,39 @@ pub(crate) struct HoldRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<schema::Time>, nullable = false)]
     until: Option<Timestamp>,
+}
+
+/// What a rotation of the vault's keys did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VaultKeysRotated {
+    /// Segments that have a new key.
+    segments: usize,
+    /// Sealed files whose keys were wrapped anew.
+    files: usize,
+}
+
+/// Gives the vault new keys: the root, and each segment. What they wrapped is wrapped anew, no message is sealed anew,
+/// and the old keys are destroyed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/telemetry/rotate-keys",
+    tag = "telemetry",
+    responses((status = 200, description = "What was done.", body = VaultKeysRotated))
+)]
+async fn rotate_vault_keys(
+    State(state): State<PeopleState>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Done<VaultKeysRotated>, Problem> {
+    let rotated = state.parts().vault.rotate_keys().await?;
+    let target = format!(
+        "the root key and those of {} segments; {} files wrapped anew",
+        rotated.segments, rotated.files
+    );
+    let answer = VaultKeysRotated {
+        segments: rotated.segments,
+        files: rotated.files,
+    };
+    Ok(Done::changed(target, answer))
 }
 
 /// Lists holds, the oldest first, those that do not stand any more as well.

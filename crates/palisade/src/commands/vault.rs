@@ -94,6 +94,11 @@ pub(crate) enum VaultCommand {
         /// The hold's id
         id: String,
     },
+    /// Give the vault new keys and destroy the old ones; no message is sealed anew
+    #[command(
+        after_help = "Examples:\n  palisade vault rotate-keys\n  palisade vault rotate-keys --json"
+    )]
+    RotateKeys,
     /// Erase all messages of a device, for good
     #[command(after_help = "Examples:
   palisade vault erase cam-1 --reason 'the owner asked for it'
@@ -204,6 +209,13 @@ impl Act for VaultCommand {
                 session
                     .output
                     .done(&answer, &format!("Hold {id} is released."))
+            }
+            Self::RotateKeys => {
+                let answer = session.post(path(&["telemetry", "rotate-keys"])).send()?;
+                session.output.done(
+                    &answer,
+                    "The vault has new keys; the old ones are destroyed.",
+                )
             }
             Self::Erase {
                 device,

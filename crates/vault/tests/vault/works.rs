@@ -177,3 +177,60 @@ async fn an_erased_device_leaves_nothing_on_the_disk_but_what_others_sent() {
     }
     assert_eq!(sealed(&world).len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_keys_open_what_there_is_and_the_old_ones_are_destroyed() {
+    let mut world = World::open().await;
+    world.keep("cam-1", "t/a", b"one").await;
+    world.roll().await;
+    world.keep("cam-1", "t/a", b"two").await;
+    let sealed_before: Vec<Vec<u8>> = sealed(&world)
+        .iter()
+        .map(|path| std::fs::read(path).expect("reads"))
+        .collect();
+    let keys_before = world.store().vault().keys().await.expect("reads");
+    let old = world.objects().await.remove(0);
+    let rotated = world.vault.rotate_keys().await.expect("rotates");
+    assert_eq!(rotated.segments, 1);
+    let read = |world: &World| {
+        let vault = world.vault.clone();
+        async move { vault.read(&query("cam-1")).await.expect("reads").rows }
+    };
+    assert_eq!(payloads(&read(&world).await), ["one", "two"]);
+    let now = world.objects().await;
+    let same = now
+        .iter()
+        .find(|object| object.id == old.id)
+        .expect("is there");
+    assert_ne!(same.wrapped, old.wrapped);
+    let path = world.data().join("vault/objects").join(&old.path);
+    assert_eq!(
+        std::fs::read(path).expect("reads"),
+        sealed_before[0],
+        "nothing is sealed anew"
+    );
+    let keys = world.store().vault().keys().await.expect("reads");
+    assert_eq!(keys.len(), 1);
+    assert_ne!(keys[0].wrapped, keys_before[0].wrapped);
+    world.reopen().await;
+    world.keep("cam-1", "t/a", b"three").await;
+    assert_eq!(payloads(&read(&world).await), ["one", "two", "three"]);
+    // The copy of a row that somebody took before opens no more.
+    world
+        .store()
+        .vault()
+        .put_key(&keys_before[0])
+        .await
+        .expect("writes");
+    world
+        .store()
+        .vault()
+        .rewrap_object(&old.id, 1, &old.wrapped)
+        .await
+        .expect("writes");
+    world.close().await;
+    assert!(
+        world.try_start().await.is_err(),
+        "the root key that wrapped it is destroyed"
+    );
+}

@@ -99,6 +99,13 @@ impl World {
         self.run();
     }
 
+    /// Whether it opens.
+    pub async fn try_start(&self) -> Result<Arc<Vault>, VaultError> {
+        let store = Store::open(self.folder.path()).await.expect("opens");
+        let (parts, _ledger) = parts(self.folder.path(), &store, &self.clock).await;
+        Vault::open(parts).await
+    }
+
     pub async fn reopen(&mut self) {
         self.close().await;
         self.start().await;
