@@ -1,5 +1,7 @@
 //! The vault as a whole: on a real directory, with a real system of record.
 
+#![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
+
 mod works;
 mod world;
 
