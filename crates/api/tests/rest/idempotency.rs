@@ -87,6 +87,18 @@ async fn a_write_that_failed_frees_its_key() {
     assert_eq!(status, StatusCode::CREATED);
 }
 
+/// All files below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("reads");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
 #[tokio::test]
 async fn a_kept_answer_does_not_hold_the_secret_it_gives_back() {
     let house = house().await;
@@ -94,8 +106,8 @@ async fn a_kept_answer_does_not_hold_the_secret_it_gives_back() {
     let (_, answer) = make_token(&house, "k1", "a").await;
     let secret = answer["secret"].as_str().expect("a secret");
     let mut looked_at = 0;
-    for file in std::fs::read_dir(house.directory.path()).expect("reads") {
-        let bytes = std::fs::read(file.expect("a file").path()).expect("reads");
+    for file in files(house.directory.path()) {
+        let bytes = std::fs::read(file).expect("reads");
         looked_at += bytes.len();
         let found = bytes
             .windows(secret.len())

@@ -64,7 +64,8 @@ changes the password at the first log-in.")]
     Disable(DisableArgs),
     /// Erase a person: remove a disabled account, and destroy what the ledger says of it
     #[command(after_help = "Examples:
-  palisade account disable anna && palisade account erase anna
+  palisade account disable anna
+  palisade account erase anna
 
 It cannot be undone. Entries of the ledger stay, without the names and addresses of the person, and verify as before.
 What was exported before is where it was exported to.")]
