@@ -24,6 +24,7 @@ def keeping(server, days=30):
     """A fleet whose telemetry is kept, and one of its devices."""
     fleet = Fleet(server)
     device = fleet.device()
+    server.login()
     server.cli("grant", "add", "kept/{device}/#", "--fleet", "--allow", "publish", "--keep-days", days)
     return fleet, device
 
@@ -76,7 +77,7 @@ def test_each_reading_has_a_purpose_a_place_in_the_ledger_and_somebody_who_may(s
 
 
 def test_the_log_is_rolled_into_sealed_files_and_read_from_there(tmp_path):
-    server = Palisade(tmp_path / "rolling", VAULT__ROLL_AFTER_S=1)
+    server = Palisade(tmp_path / "rolling", VAULT__ROLL_AFTER_S="1")
     with server.running():
         _, device = keeping(server)
         for number in range(3):

@@ -1,7 +1,7 @@
 //! Telemetry sealed at rest: how far its log is, the keys of segments, and which sealed files there are.
 
 use palisade_core::{SegmentId, Timestamp};
-use sqlx::{Any, AnyConnection, Connection, QueryBuilder, any::AnyRow};
+use sqlx::{Any, AnyConnection, Connection, QueryBuilder, Row, any::AnyRow};
 
 use crate::{Store, StoreError, row};
 
@@ -224,7 +224,7 @@ impl Vault<'_> {
             .fetch_all(&mut *connection)
             .await?;
         let exchanged = exchange(&mut connection, live, dead, mark).await;
-        sqlx::query("PRAGMA secure_delete = OFF")
+        sqlx::query("PRAGMA secure_delete = FAST")
             .fetch_all(&mut *connection)
             .await?;
         exchanged
@@ -262,15 +262,15 @@ impl Vault<'_> {
     }
 
     /// Overwrites what was deleted in the database and in what it has written ahead, so that no wrapped key that was
-    /// destroyed is left on the disk.
+    /// destroyed is left on the disk. `false` where somebody reads, so that it still is.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn scrub(&self) -> Result<(), StoreError> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_all(self.store.writer())
+    pub async fn scrub(&self) -> Result<bool, StoreError> {
+        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(self.store.writer())
             .await?;
-        Ok(())
+        Ok(done.try_get::<i64, _>(0)? == 0)
     }
 
     /// Files in this state, the oldest first.
@@ -358,7 +358,8 @@ async fn put_mark(connection: &mut AnyConnection, mark: VaultMark) -> Result<(),
     sqlx::query(
         "INSERT INTO vault_mark VALUES (1, $1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET \
          rolled = excluded.rolled, file = excluded.file, chunks = excluded.chunks, \
-         next_message = excluded.next_message",
+         next_message = excluded.next_message \
+         WHERE excluded.rolled >= vault_mark.rolled AND excluded.next_message >= vault_mark.next_message",
     )
     .bind(mark.rolled as i64)
     .bind(mark.file as i64)

@@ -36,7 +36,7 @@ pub struct Found {
 /// The most messages of one answer.
 pub const MAX_LIMIT: usize = 10_000;
 /// The most memory that one answer takes, about, in bytes.
-const MAX_WEIGHT: usize = 64 * 1024 * 1024;
+const MAX_WEIGHT: usize = 2 * 1024 * 1024;
 
 impl Vault {
     /// Reads messages of a device. Whether somebody may is for whoever asks to know.
@@ -44,6 +44,7 @@ impl Vault {
     /// # Errors
     /// When something that may hold messages is damaged or cannot be read: a part is never given for the whole.
     pub async fn read(&self, query: &Query) -> Result<Found, VaultError> {
+        let _place = self.reads.acquire().await;
         let mut shelf = Collected::new(query);
         // The log first: what is rolled meanwhile is found twice rather than not at all.
         self.read_log(query, &mut shelf).await?;
@@ -82,8 +83,7 @@ impl Vault {
             .keys
             .of_file(place, &object.path, &object.wrapped)
             .await?;
-        let at = (object.path.as_str(), object.bytes);
-        Ok(Rows::open(self.objects.clone(), at, &key, device).await?)
+        Ok(Rows::open(self.objects.clone(), object, &key, device).await?)
     }
 
     async fn read_log(&self, query: &Query, shelf: &mut Collected) -> Result<(), VaultError> {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What stands in one file: messages of a segment and a day that are kept alike.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Shelf {
     pub(crate) segment: SegmentId,
     pub(crate) days: u32,
@@ -55,8 +55,10 @@ impl Vault {
                 rolled.messages += rows.len() as u64;
                 objects.push(self.put(&shelf, rows).await?);
             }
-            if let Some(fault) = fault {
-                self.tell_of_damage(file.number, &fault).await?;
+            if let Some(fault) = &fault {
+                self.tell_of_damage(file.number, fault).await?;
+            }
+            if fault.is_some() || file.is_damaged {
                 self.log.keep_aside(file.number).map_err(VaultError::Io)?;
             }
             let mark = of_store(self.log.mark(file.number));
@@ -78,9 +80,12 @@ impl Vault {
     /// # Errors
     /// As [`Vault::roll`].
     pub async fn roll_all(&self) -> Result<Rolled, VaultError> {
-        let last = self.log.committed();
-        self.log.roll();
-        while self.log.is_open_with(last) && !self.log.is_failing() {
+        let number = self.log.roll();
+        while !self.log.has_rolled(number) {
+            if self.log.is_failing() {
+                let full = std::io::Error::other("the log cannot be written now");
+                return Err(VaultError::Io(full));
+            }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         self.roll().await

@@ -40,7 +40,7 @@ impl Vault {
             .filter_map(|key| self.root.version_of(&key.wrapped));
         let in_use: BTreeSet<u32> = versions.collect();
         self.root.retire(&in_use).map_err(KeyError::from)?;
-        self.store.vault().scrub().await?;
+        self.scrub().await?;
         Ok(rotated)
     }
 

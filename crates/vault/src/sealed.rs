@@ -16,6 +16,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, path::Path};
 use palisade_keys::Secret;
+use palisade_store::VaultObject;
 use parquet::{
     arrow::{
         ArrowWriter, ParquetRecordBatchStreamBuilder, arrow_reader::ArrowReaderOptions,
@@ -34,8 +35,11 @@ use crate::Row;
 
 /// Messages in a group, the unit of what is read: a device's day is a part of one.
 const GROUP: usize = 16 * 1024;
-/// Messages in a batch.
-const BATCH: usize = 1024;
+/// About how many bytes a group has at the most: whoever reads one holds it.
+const GROUP_WEIGHT: usize = 8 * 1024 * 1024;
+/// Messages in a batch at the most, and about how many bytes it has.
+const BATCH: u64 = 1024;
+const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why a sealed file cannot be read or made.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +82,24 @@ pub(crate) fn seal(rows: &[Row], key: &Secret, path: &str) -> Result<Vec<u8>, Se
         .with_file_encryption_properties(encryption)
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties))?;
-    for batch in rows.chunks(GROUP) {
-        writer.write(&to_batch(batch)?)?;
+    let mut left = rows;
+    while !left.is_empty() {
+        let (group, behind) = left.split_at(group_of(left));
+        writer.write(&to_batch(group)?)?;
+        writer.flush()?;
+        left = behind;
     }
     Ok(writer.into_inner()?)
+}
+
+/// How many of the messages go into the next group.
+fn group_of(rows: &[Row]) -> usize {
+    let mut weight = 0;
+    let fits = rows.iter().take(GROUP).take_while(|row| {
+        weight += row.weight();
+        weight <= GROUP_WEIGHT
+    });
+    fits.count().max(1)
 }
 
 fn to_batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
@@ -121,10 +139,11 @@ impl Rows {
     /// Opens a sealed file at its place: for the messages of `device`, or of all where there is none.
     pub(crate) async fn open(
         store: Arc<dyn ObjectStore>,
-        (path, bytes): (&str, u64),
+        object: &VaultObject,
         key: &Secret,
         device: Option<&str>,
     ) -> Result<Self, SealedError> {
+        let path = object.path.as_str();
         let decryption = FileDecryptionProperties::builder(key.expose().to_vec())
             .with_aad_prefix(path.as_bytes().to_vec())
             .build()?;
@@ -132,13 +151,14 @@ impl Rows {
         let source = Source {
             store,
             path: Path::from(path),
-            bytes,
+            bytes: object.bytes,
         };
+        let each = (object.bytes / object.rows.max(1)).max(1);
         let builder = ParquetRecordBatchStreamBuilder::new_with_options(source, options).await?;
         let groups = groups_of(builder.metadata(), device);
         let batches = builder
             .with_row_groups(groups)
-            .with_batch_size(BATCH)
+            .with_batch_size((BATCH_BYTES / each).clamp(1, BATCH) as usize)
             .build()?;
         Ok(Self {
             batches,

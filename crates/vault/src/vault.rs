@@ -19,13 +19,15 @@ use palisade_core::{
 use palisade_keys::VersionedWrap;
 use palisade_store::{Store, StoreError, VaultMark};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Log, LogError, LogFault, Mark, Opened, RollAt, Worked,
+    Log, LogError, LogFault, LogFile, Mark, Opened, RollAt, Worked,
     keys::{KeyError, SegmentKeys},
     meter::Meter,
     sealed::SealedError,
+    works::Settled,
 };
 
 /// How the vault is set up.
@@ -114,9 +116,13 @@ pub struct Vault {
     pub(crate) rolled: AtomicU64,
     meter: Meter,
     /// Held by whoever changes which sealed files there are.
-    pub(crate) works: tokio::sync::Mutex<()>,
+    pub(crate) works: tokio::sync::Mutex<Settled>,
+    /// Held by whoever reads: each takes memory.
+    pub(crate) reads: Semaphore,
 }
 
+/// How many may read at once; others wait.
+const READS: usize = 4;
 /// How often it is written down how far the log is.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// How often sealed files are looked after. What does not count any more stays as long, for whoever reads it now.
@@ -165,18 +171,28 @@ impl Vault {
             rolled: AtomicU64::new(known.rolled),
             meter: Meter::new(config.read_per_minute),
             works: tokio::sync::Mutex::default(),
+            reads: Semaphore::new(READS),
         });
         for damage in damage {
             vault.tell_of_damage(damage.file, &damage.fault).await?;
             vault.log.keep_aside(damage.file).map_err(VaultError::Io)?;
+            // Of what can be read in part, that part is rolled first.
+            let is_readable = |file: &LogFile| file.number == damage.file;
+            if !vault.log.closed().iter().any(is_readable) {
+                vault.log.remove(damage.file).map_err(VaultError::Io)?;
+            }
         }
         vault.sweep().await?;
         Ok(vault)
     }
 
-    /// Rolls, sweeps and writes down how far the log is, until cancelled.
+    /// Rolls, looks after sealed files and writes down how far the log is, until cancelled.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
-        let mut swept = tokio::time::Instant::now();
+        // Apart: how far the log is must not wait for long works.
+        tokio::join!(self.keep_mark(&cancel), self.keep_rolling(&cancel));
+    }
+
+    async fn keep_mark(&self, cancel: &CancellationToken) {
         let mut last = VaultMark::default();
         loop {
             let is_last = tokio::select! {
@@ -195,11 +211,21 @@ impl Vault {
             if is_last {
                 return;
             }
+        }
+    }
+
+    async fn keep_rolling(&self, cancel: &CancellationToken) {
+        let mut worked = tokio::time::Instant::now();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(MARK_EVERY) => {}
+                () = cancel.cancelled() => return,
+            }
             if let Err(error) = self.roll().await {
                 tracing::error!(%error, "the telemetry log could not be rolled; trying again");
             }
-            if swept.elapsed() >= WORK_EVERY {
-                swept = tokio::time::Instant::now();
+            if worked.elapsed() >= WORK_EVERY {
+                worked = tokio::time::Instant::now();
                 if let Err(error) = self.work().await {
                     tracing::warn!(%error, "sealed files could not be looked after; trying again");
                 }

@@ -38,8 +38,8 @@ use crate::Record;
 
 /// What waits to be written at most, in bytes, before messages are refused.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
-/// The longest message, in bytes: it fits a chunk with all that stands beside it.
-const MAX_MESSAGE: usize = frame::MAX_CHUNK - 64 * 1024;
+/// The longest message, in bytes, with all that stands beside it: it fits a chunk.
+const MAX_RECORD: usize = frame::MAX_CHUNK - 64;
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,8 @@ pub struct LogFile {
     pub first: u64,
     /// The number behind its last message, where it is known.
     pub next: u64,
+    /// Whether something behind these messages is broken, or missing.
+    pub is_damaged: bool,
     tail: Tail,
 }
 
@@ -105,7 +107,9 @@ struct Shared {
 struct Queue {
     batch: Batch,
     is_closing: bool,
-    wants_roll: bool,
+    /// How often somebody wanted the open file closed, and for how many of them it was.
+    rolls_wanted: u64,
+    rolls_done: u64,
 }
 
 #[derive(Debug, Default)]
@@ -221,16 +225,21 @@ impl Log {
         files.closed.iter().copied().chain(files.open).collect()
     }
 
-    /// Whether the file that is written to holds this message or one before it.
-    pub(crate) fn is_open_with(&self, number: u64) -> bool {
-        let open = self.shared.files.lock().open;
-        open.is_some_and(|file| file.first <= number)
+    /// Has the file that is written to closed soon, with all that was taken before. The number says when.
+    pub fn roll(&self) -> u64 {
+        let number = {
+            let mut queue = self.shared.queue.lock();
+            queue.rolls_wanted += 1;
+            queue.rolls_wanted
+        };
+        self.shared.arrived.notify_one();
+        number
     }
 
-    /// Has the file that is written to closed soon.
-    pub fn roll(&self) {
-        self.shared.queue.lock().wants_roll = true;
-        self.shared.arrived.notify_one();
+    /// Whether the file of the time of that [`Log::roll`] is closed.
+    #[must_use]
+    pub fn has_rolled(&self, number: u64) -> bool {
+        self.shared.queue.lock().rolls_done >= number
     }
 
     /// Gives the messages of a file in order, each with its number, a chunk at a time: `give` says whether to go
@@ -265,15 +274,15 @@ impl Log {
         Ok(())
     }
 
-    /// Keeps a damaged file aside, for whoever wants to know what happened: it is not read again, and not taken away.
+    /// Gives a damaged file a second name, under which it stays for whoever wants to know what happened.
     ///
     /// # Errors
-    /// When it cannot be renamed.
+    /// When it cannot be linked.
     pub fn keep_aside(&self, number: u64) -> io::Result<()> {
         let name = name_of(number);
-        match self.disk.rename(&name, &format!("{name}.damaged")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        match self.disk.link(&name, &format!("{name}.damaged")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            linked => linked,
         }
     }
 
@@ -295,11 +304,14 @@ impl Log {
 impl TelemetrySink for Log {
     fn keep(&self, message: &Telemetry<'_>) -> Result<u64, CannotKeep> {
         let size = message.payload.len() + message.properties.len();
-        if size > MAX_MESSAGE || self.is_failing() {
+        if size > MAX_RECORD || self.is_failing() {
             return Err(CannotKeep);
         }
         let bytes = Vec::with_capacity(size + message.topic.as_str().len() + 256);
         let bytes = Record::of(message).put(bytes).map_err(|_| CannotKeep)?;
+        if bytes.len() > MAX_RECORD {
+            return Err(CannotKeep);
+        }
         self.shared.submit(&Zeroizing::new(bytes))
     }
 
@@ -350,7 +362,9 @@ impl Shared {
     fn wait(&self, longest: Option<Duration>) -> Awaited {
         let mut queue = self.queue.lock();
         let is_idle = |queue: &mut Queue| {
-            queue.batch.ends.is_empty() && !queue.is_closing && !queue.wants_roll
+            queue.batch.ends.is_empty()
+                && !queue.is_closing
+                && queue.rolls_wanted == queue.rolls_done
         };
         match longest {
             Some(longest) => drop(self.arrived.wait_while_for(&mut queue, is_idle, longest)),
@@ -362,7 +376,8 @@ impl Shared {
         };
         Awaited {
             batch: std::mem::replace(&mut queue.batch, fresh),
-            wants_roll: std::mem::take(&mut queue.wants_roll),
+            rolls: queue.rolls_wanted,
+            wants_roll: queue.rolls_wanted > queue.rolls_done,
             is_last: queue.is_closing,
         }
     }
@@ -380,6 +395,7 @@ impl Shared {
             number,
             first,
             next,
+            is_damaged: false,
             tail: Tail {
                 number,
                 ..Tail::default()
@@ -387,6 +403,11 @@ impl Shared {
         });
         files.closed.push(file);
         file
+    }
+
+    /// The calls for a roll up to this one are answered.
+    fn has_rolled(&self, number: u64) {
+        self.queue.lock().rolls_done = number;
     }
 
     fn is_closing(&self) -> bool {
@@ -411,6 +432,8 @@ impl Shared {
 /// What the writer was woken for.
 struct Awaited {
     batch: Batch,
+    /// Which calls for a roll are answered by one that is done now.
+    rolls: u64,
     wants_roll: bool,
     is_last: bool,
 }

@@ -2,7 +2,12 @@
 //! over; rewritten without what is to be gone. Each step is one change in the system of record: where the power goes,
 //! it was done or it was not, and it is begun anew.
 
-use std::{cmp::Reverse, collections::BTreeMap, collections::BinaryHeap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use palisade_core::DeviceId;
 use palisade_store::{ObjectFilter, VaultHold, VaultObject, day_of};
@@ -13,9 +18,18 @@ use crate::{Row, Vault, VaultError, roll::Shelf, sealed::Rows};
 const FILE_WEIGHT: usize = 64 * 1024 * 1024;
 /// How many files a day may have while it is not over.
 const OPEN_DAY_FILES: usize = 16;
-/// How many files are merged at once.
-const MERGED_AT_ONCE: usize = 256;
+/// How many files are merged at once, and how large they are together at the most, in bytes.
+const MERGED_AT_ONCE: usize = 32;
+const MERGED_BYTES: u64 = 256 * 1024 * 1024;
+/// Files of a day that is not over are merged while they are smaller than this, in bytes.
+const SMALL: u64 = 8 * 1024 * 1024;
+/// How often it is tried to overwrite what the database has let go of, and how long after each time.
+const SCRUBS: usize = 50;
+const SCRUB_AGAIN: Duration = Duration::from_millis(100);
 const DAY_NANOS: i64 = 86_400_000_000_000;
+
+/// The files that a merger left of a shelf: as long as there are no others, there is nothing to merge.
+pub(crate) type Settled = HashMap<Shelf, Vec<String>>;
 
 /// What was done to sealed files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,24 +73,48 @@ impl Vault {
     /// # Errors
     /// When one is damaged, or the object store or the system of record fails: what is there stays.
     pub async fn compact(&self) -> Result<Worked, VaultError> {
-        let _one_at_a_time = self.works.lock().await;
+        let mut settled = self.works.lock().await;
         let today = day_of(self.now());
-        let mut worked = Worked::default();
-        for (shelf, mut objects) in self.shelves().await? {
-            let least = match shelf.day < today {
-                true => 2,
-                false => OPEN_DAY_FILES,
+        let shelves = self.shelves().await?;
+        settled.retain(|shelf, _| shelves.contains_key(shelf));
+        let (mut worked, mut failed) = (Worked::default(), None);
+        for (shelf, objects) in shelves {
+            let Some(objects) = mergeable(objects, shelf.day < today) else {
+                continue;
             };
-            if objects.len() < least || !do_overlap(&objects) {
+            if settled.get(&shelf) == Some(&names(&objects)) {
                 continue;
             }
-            objects.truncate(MERGED_AT_ONCE);
-            let after = self.rewrite(&shelf, &objects, |_| true).await?;
-            worked.before += objects.len();
-            worked.after += after.len();
-            self.replace(&objects, &after).await?;
+            match self.merge(&shelf, &objects).await {
+                Ok(after) => {
+                    worked.before += objects.len();
+                    worked.after += after.len();
+                    settled.insert(shelf, names(&after));
+                }
+                // One that is damaged keeps the others from nothing.
+                Err(error) => failed = Some(error),
+            }
         }
-        Ok(worked)
+        failed.map_or(Ok(worked), Err)
+    }
+
+    async fn merge(
+        &self,
+        shelf: &Shelf,
+        objects: &[VaultObject],
+    ) -> Result<Vec<VaultObject>, VaultError> {
+        let after = self.rewrite(shelf, objects, |_| true).await?;
+        self.replace(objects, &after).await?;
+        Ok(after)
+    }
+
+    /// Holds messages, as soon as nothing is taken away any more.
+    ///
+    /// # Errors
+    /// When the system of record fails.
+    pub async fn hold(&self, hold: &VaultHold) -> Result<(), VaultError> {
+        let _nothing_is_taken_away = self.works.lock().await;
+        Ok(self.store.vault().add_hold(hold).await?)
     }
 
     /// Removes all that a device sent, for good: files are written anew without it, the keys of the old ones are
@@ -101,8 +139,21 @@ impl Vault {
             self.erase_from_objects(device).await?
         };
         self.sweep().await?;
-        self.store.vault().scrub().await?;
+        self.scrub().await?;
         Ok(worked)
+    }
+
+    /// Overwrites what the database has let go of.
+    pub(crate) async fn scrub(&self) -> Result<(), VaultError> {
+        for _ in 0..SCRUBS {
+            if self.store.vault().scrub().await? {
+                return Ok(());
+            }
+            tokio::time::sleep(SCRUB_AGAIN).await;
+        }
+        let busy =
+            "somebody reads the database, which still holds keys that were destroyed: run it again";
+        Err(VaultError::Io(std::io::Error::other(busy)))
     }
 
     async fn erase_from_objects(&self, device: &DeviceId) -> Result<Worked, VaultError> {
@@ -152,9 +203,11 @@ impl Vault {
         let mut last = None;
         while let Some(row) = merged.next().await? {
             // A message that was in two files, as one of them was not finished, is in one from now on.
-            if last.replace(row.number) == Some(row.number) || !keep(&row) {
+            let place = (row.device.clone(), row.at, row.number);
+            if last.as_ref() == Some(&place) || !keep(&row) {
                 continue;
             }
+            last = Some(place);
             // A device's messages stay together, unless they alone are too many.
             let is_next_device = rows.last().is_some_and(|last| last.device != row.device);
             if weight >= 2 * FILE_WEIGHT || (weight >= FILE_WEIGHT && is_next_device) {
@@ -205,6 +258,31 @@ fn is_held(object: &VaultObject, hold: &VaultHold) -> bool {
         object.first_device.as_str() <= device && device <= object.last_device.as_str()
     }) && hold.from_at.is_none_or(|from| from <= object.to_at)
         && hold.until_at.is_none_or(|until| object.from_at < until)
+}
+
+fn names(objects: &[VaultObject]) -> Vec<String> {
+    let mut names: Vec<String> = objects.iter().map(|object| object.id.clone()).collect();
+    names.sort();
+    names
+}
+
+/// Which files of a shelf are merged, where some are.
+fn mergeable(mut objects: Vec<VaultObject>, is_over: bool) -> Option<Vec<VaultObject>> {
+    let least = if is_over { 2 } else { OPEN_DAY_FILES };
+    if !is_over {
+        objects.retain(|object| object.bytes < SMALL);
+    }
+    if objects.len() < least || !do_overlap(&objects) {
+        return None;
+    }
+    let mut bytes = 0;
+    let fits = objects.iter().take(MERGED_AT_ONCE).take_while(|object| {
+        bytes += object.bytes;
+        bytes <= MERGED_BYTES
+    });
+    let fits = fits.count().max(2);
+    objects.truncate(fits);
+    Some(objects)
 }
 
 /// Whether two files, which stand in the order of their first devices, have devices in common.

@@ -154,7 +154,8 @@ impl From<Found> for TelemetryPage {
 
 /// Reads messages of a device that the vault keeps.
 ///
-/// It is an act: the purpose, the device and how many messages were read are in the ledger before the answer leaves.
+/// It is an act: the purpose, the device and how many messages were read are in the ledger before the answer leaves. Each
+/// reading is one of its own: an `Idempotency-Key` has no effect here. An answer has about two megabytes of messages at the most.
 #[utoipa::path(
     post,
     path = "/api/v1/devices/{id}/telemetry",

@@ -188,7 +188,7 @@ async fn add_hold(
         created_at: state.parts().clock.now(),
         released_at: None,
     };
-    state.store().vault().add_hold(&hold).await?;
+    state.parts().vault.hold(&hold).await?;
     let of = hold.device.as_deref().unwrap_or("all devices");
     let target = format!("{}: {of}", hold.id);
     let reason = hold.reason.clone();

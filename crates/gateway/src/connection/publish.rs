@@ -205,7 +205,14 @@ impl Connection {
                     self.broker
                         .notices
                         .exceeded(&self.session.principal, "retained");
-                    return Taken::Refused(reason::QUOTA_EXCEEDED);
+                    // Version 3.1.1 hears an acknowledgement all the same: not before it is kept.
+                    return Taken::Accepted {
+                        after: After {
+                            change: 0,
+                            kept: kept_after,
+                        },
+                        reason: reason::QUOTA_EXCEEDED,
+                    };
                 }
             }
         }

@@ -18,8 +18,8 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     fn create(&self, name: &str) -> io::Result<Box<dyn Append>>;
     /// Takes a file away, durably.
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Gives a file another name, durably.
-    fn rename(&self, name: &str, to: &str) -> io::Result<()>;
+    /// Gives a file a second name, durably; one that has it already keeps it.
+    fn link(&self, name: &str, second: &str) -> io::Result<()>;
     /// Makes durable which files there are.
     fn sync(&self) -> io::Result<()>;
 }
@@ -89,9 +89,11 @@ impl Disk for Directory {
         self.sync()
     }
 
-    fn rename(&self, name: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.path.join(name), self.path.join(to))?;
-        self.sync()
+    fn link(&self, name: &str, second: &str) -> io::Result<()> {
+        match std::fs::hard_link(self.path.join(name), self.path.join(second)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.sync(),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

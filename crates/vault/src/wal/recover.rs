@@ -47,6 +47,7 @@ pub(super) struct Found {
 pub(super) fn recover(disk: &dyn Disk, wrap: &dyn KeyWrap, known: Mark) -> io::Result<Found> {
     let mut damage = Vec::new();
     let mut readers = BTreeMap::new();
+    let mut unfinished = Vec::new();
     let mut numbers: Vec<u64> = disk
         .list()?
         .iter()
@@ -65,18 +66,33 @@ pub(super) fn recover(disk: &dyn Disk, wrap: &dyn KeyWrap, known: Mark) -> io::R
             Ok(reader) => {
                 readers.insert(number, reader);
             }
-            Err(LogFault::Head | LogFault::Key(_)) if number == newest && number > known.file => {
-                tracing::warn!(
-                    file = name,
-                    "a telemetry log file that was just begun when the power went is taken away"
-                );
-                disk.remove(&name)?;
-            }
+            Err(LogFault::Head) if number > known.file => unfinished.push(number),
             Err(fault) => damage.push(Damage {
                 file: number,
                 fault,
             }),
         }
+    }
+    // A file that was just begun when the power went, or the disk was full, holds no message, and none names it.
+    for number in unfinished {
+        let is_named = readers.values().any(|reader: &Reader| {
+            reader
+                .head
+                .before
+                .is_some_and(|before| before.number == number)
+        });
+        if is_named {
+            damage.push(Damage {
+                file: number,
+                fault: LogFault::Head,
+            });
+            continue;
+        }
+        tracing::warn!(
+            file = number,
+            "a telemetry log file that was never finished is taken away"
+        );
+        disk.remove(&name_of(number))?;
     }
     damage.extend(gaps(&readers, &damage, known));
     let mut files = Vec::new();
@@ -93,6 +109,7 @@ pub(super) fn recover(disk: &dyn Disk, wrap: &dyn KeyWrap, known: Mark) -> io::R
                 number,
                 first: head.first,
                 next: after.first,
+                is_damaged: false,
                 tail,
             },
             _ => {
@@ -179,6 +196,7 @@ fn scan(mut reader: Reader, known: Option<Mark>) -> (LogFile, Option<LogFault>) 
         number,
         first,
         next,
+        is_damaged: fault.is_some(),
         tail,
     };
     (file, fault)

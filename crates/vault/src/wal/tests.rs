@@ -100,11 +100,11 @@ impl Disk for Memory {
         removed.map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
 
-    fn rename(&self, name: &str, to: &str) -> io::Result<()> {
+    fn link(&self, name: &str, second: &str) -> io::Result<()> {
         self.spend()?;
         let mut files = self.files.lock();
-        let file = files.remove(name).ok_or(io::ErrorKind::NotFound)?;
-        files.insert(to.to_owned(), file);
+        let file = files.get(name).ok_or(io::ErrorKind::NotFound)?.clone();
+        files.insert(second.to_owned(), file);
         Ok(())
     }
 

@@ -74,6 +74,7 @@ impl Writer {
         loop {
             let Awaited {
                 batch,
+                rolls,
                 wants_roll,
                 is_last,
             } = self.shared.wait(self.time_left());
@@ -83,6 +84,7 @@ impl Writer {
             if wants_roll || is_last || self.is_due() {
                 self.roll(batch.next());
             }
+            self.shared.has_rolled(rolls);
             if is_last {
                 return;
             }
@@ -119,6 +121,7 @@ impl Writer {
                 number: open.number,
                 first: open.first,
                 next: batch.next(),
+                is_damaged: false,
                 tail: open.sealer.tail(),
             });
         }
@@ -180,9 +183,15 @@ impl Open {
         let sealer = Sealer::new(&key, number).ok_or_else(|| io::Error::other("no key"))?;
         let name = super::name_of(number);
         let mut file = disk.create(&name)?;
-        file.append(&bytes)?;
-        file.sync()?;
-        disk.sync()?;
+        let begun = file
+            .append(&bytes)
+            .and_then(|()| file.sync())
+            .and_then(|()| disk.sync());
+        if let Err(error) = begun {
+            // One more try leaves one more file; what stays all the same holds no message, and is known by that.
+            let _ = disk.remove(&name);
+            return Err(error);
+        }
         Ok(Self {
             file,
             name,
