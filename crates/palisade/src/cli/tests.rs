@@ -65,14 +65,15 @@ fn every_step_that_an_audit_names_parses() {
 
 /// The words of a shell line, up to a redirection, pipe or comment.
 fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in line.chars() {
-        match c {
-            '\'' => quoted = !quoted,
-            '>' | '<' | '|' if !quoted => break,
-            '#' if !quoted && word.is_empty() => break,
-            ' ' if !quoted => words.push(std::mem::take(&mut word)),
-            c => word.push(c),
+        match (c, quote) {
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            ('>' | '<' | '|', None) => break,
+            ('#', None) if word.is_empty() => break,
+            (' ', None) => words.push(std::mem::take(&mut word)),
+            (c, _) => word.push(c),
         }
     }
     words.push(word);
