@@ -68,11 +68,14 @@ pub(crate) enum LedgerCommand {
     #[command(after_help = "Examples:
   palisade ledger verify
   palisade ledger verify --checkpoint monday.checkpoint
-  palisade ledger verify --bundle evidence.ndjson --key \"$(cat ledger.key)\"
-  palisade ledger verify --proof entry-17.tlog-proof --key \"$(cat ledger.key)\"
+  palisade ledger verify --bundle evidence.ndjson \\
+    --key fleet.example/ledger+5526466e+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea
+  palisade ledger verify --proof entry-17.tlog-proof \\
+    --key fleet.example/ledger+5526466e+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea
 
 A checkpoint that was kept elsewhere shows what hashes alone do not: an entry that was rewritten with all hashes
-after it, and a server that was rolled back. Exit code 6 where something is not as it should be.")]
+after it, and a server that was rolled back. A key is what `palisade ledger key` printed.
+Exit code 6 where something is not as it should be.")]
     Verify(VerifyArgs),
     /// Print a checkpoint over all entries, to be kept where who has the server cannot change it
     #[command(after_help = "Examples:
