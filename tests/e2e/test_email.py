@@ -146,7 +146,7 @@ def test_people_are_told_by_e_mail_and_a_server_that_fails_or_hangs_holds_up_nob
     body = message.get_content()
     case = palisade.get(f"/cases?subject=device/{device.name}")["items"][0]["id"]
     assert f"target: device/{device.name}" in body and f"palisade case show {case}" in body, body
-    assert of("starttls")["state"] == of("implicit")["state"] == "done"
+    wait_for(lambda: of("starttls")["state"] == of("implicit")["state"] == "done", "both are done")
 
     wait_for(lambda: "too long" in of("mute")["why"], "one that hangs is given up for now")
     wait_for(lambda: "answered 451" in of("fails")["why"], "a 4xx is told to people")
