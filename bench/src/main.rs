@@ -23,6 +23,7 @@ mod rest;
 mod rules;
 mod sessions;
 mod sigmahq;
+mod vault;
 
 use std::path::PathBuf;
 
@@ -112,6 +113,8 @@ enum What {
     Audit,
     /// The ledger: durable appends, proofs, verification.
     Ledger,
+    /// The vault: durable messages, sealed files, a device's day, against SQLite and SQLCipher.
+    Vault,
     /// The console's first load in Chromium; needs node, with playwright-core in NODE_PATH.
     Console,
 }
@@ -153,6 +156,7 @@ async fn main() -> Result<()> {
             What::Nab => nab::measure(options.nab.as_deref())?,
             What::SigmaHq => sigmahq::measure(options.sigma.as_deref())?,
             What::Ledger => ledger::measure(&options).await?,
+            What::Vault => vault::measure(&options).await?,
             What::Console => tokio::task::block_in_place(|| console::measure(&options))?,
             What::Audit => tokio::task::block_in_place(|| audit::measure(&options))?,
         }
