@@ -234,3 +234,27 @@ async fn new_keys_open_what_there_is_and_the_old_ones_are_destroyed() {
         "the root key that wrapped it is destroyed"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_file_that_was_moved_with_its_row_does_not_open() {
+    let world = World::open().await;
+    world.keep("cam-1", "t/a", b"one").await;
+    world.roll().await;
+    let here = world.objects().await.remove(0);
+    let there = VaultObject {
+        path: format!("{}-elsewhere", here.path),
+        state: ObjectState::Writing,
+        ..here.clone()
+    };
+    let folder = world.data().join("vault/objects");
+    std::fs::rename(folder.join(&here.path), folder.join(&there.path)).expect("moves");
+    let vault = world.store().vault();
+    let gone = std::slice::from_ref(&here.id);
+    vault.exchange(&[], gone, None).await.expect("writes");
+    vault.forget_object(&here.id).await.expect("writes");
+    let moved = std::slice::from_ref(&there);
+    vault.begin_objects(moved).await.expect("writes");
+    vault.exchange(moved, &[], None).await.expect("writes");
+    let found = world.vault.read(&query("cam-1")).await;
+    assert!(matches!(found, Err(VaultError::Key(_))), "{found:?}");
+}
