@@ -69,7 +69,7 @@ def test_each_reading_has_a_purpose_a_place_in_the_ledger_and_somebody_who_may(s
     assert [row["topic"] for row in rows] == [topic, f"kept/{device.name}/b"]
     assert out.stat().st_mode & 0o077 == 0
     acts = [entry["entry"] for entry in server.get("/ledger?limit=1000")["items"]
-            if entry["entry"].get("act") == "telemetry.read"]
+            if entry["entry"].get("act") in ("telemetry.read", "telemetry.export")]
     told = [(act["outcome"], act.get("reason")) for act in acts]
     assert ("done", "case 7") in told and ("done", "a data request") in told, told
     assert any(outcome == "refused" for outcome, _ in told), told

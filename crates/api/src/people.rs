@@ -10,6 +10,7 @@ mod actions;
 mod acts;
 mod api_tokens;
 mod approvals;
+mod asker;
 mod assignments;
 mod audit_source;
 mod audits;
@@ -200,6 +201,7 @@ struct Inner {
     access_log: AccessLog,
     writes: TaskTracker,
     streams: Arc<Semaphore>,
+    exports: telemetry::ExportBook,
     doors: OnceLock<Vec<Door>>,
     /// One import and one verification at a time: each reads or writes the whole database.
     import: Semaphore,
@@ -244,6 +246,7 @@ impl PeopleState {
                 access_log,
                 writes: TaskTracker::new(),
                 streams,
+                exports: telemetry::ExportBook::default(),
                 doors: OnceLock::new(),
                 import: Semaphore::new(1),
                 verification: Semaphore::new(1),
@@ -325,6 +328,10 @@ impl PeopleState {
 
     pub(crate) fn denials(&self) -> &Denials {
         &self.inner.denials
+    }
+
+    fn exports(&self) -> &telemetry::ExportBook {
+        &self.inner.exports
     }
 
     fn access_log(&self) -> &AccessLog {

@@ -66,7 +66,7 @@ pub enum Bond {
 }
 
 /// What cannot be undone, and what could make a second person of oneself.
-const FOUR_EYES: [&str; 19] = [
+const FOUR_EYES: [&str; 20] = [
     "ca.export_root",
     "ca.detach_root",
     "ca.import_root",
@@ -85,6 +85,7 @@ const FOUR_EYES: [&str; 19] = [
     "role.create",
     "role.change",
     "telemetry.erase",
+    "telemetry.open_file_key",
     "telemetry.release_hold",
 ];
 

@@ -4,6 +4,8 @@
 //! and never writes a message or a key in the open. Begin with [`Vault::open`]; the door knows it only as
 //! `palisade_core::port::TelemetrySink`.
 
+mod export;
+mod file_key;
 mod keys;
 mod meter;
 mod read;
@@ -16,6 +18,8 @@ mod vault;
 mod wal;
 mod works;
 
+pub use export::{ExportError, Exporter, Form, MAX_RECIPIENTS, Recipient, RecipientError};
+pub use file_key::FileKey;
 pub use keys::KeyError;
 pub use read::{Found, MAX_LIMIT, Query};
 pub use record::Record;

@@ -24,6 +24,8 @@ pub struct Row {
     pub qos: u8,
     /// Whether the device asked to retain it.
     pub retain: bool,
+    /// Whether what it says is kept from whoever reads it now.
+    pub withheld: bool,
     /// The properties of MQTT 5 that travelled with it, as the wire had them.
     pub properties: Zeroizing<Vec<u8>>,
     /// What it says.
@@ -40,6 +42,7 @@ impl Row {
             topic: record.topic.into(),
             qos: record.qos,
             retain: record.retain,
+            withheld: false,
             properties: Zeroizing::new(record.properties.to_vec()),
             payload: Zeroizing::new(record.payload.to_vec()),
         }
@@ -49,6 +52,12 @@ impl Row {
     #[must_use]
     pub fn time(&self) -> Timestamp {
         Timestamp::from_nanosecond(i128::from(self.at)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// What it says, to whoever reads it now.
+    #[must_use]
+    pub fn shown(&self) -> Option<&[u8]> {
+        (!self.withheld).then_some(&self.payload)
     }
 
     /// By what messages stand in order: device, time, number.

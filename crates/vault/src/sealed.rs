@@ -255,6 +255,7 @@ impl<'a> Columns<'a> {
             topic: self.topic.value(at).into(),
             qos: self.qos.value(at),
             retain: self.retain.value(at),
+            withheld: false,
             properties: Zeroizing::new(self.properties.value(at).to_vec()),
             payload: Zeroizing::new(self.payload.value(at).to_vec()),
         }

@@ -38,6 +38,8 @@ pub enum Scope {
     TelemetryRead,
     /// Hold what the vault keeps, and erase it.
     TelemetryWrite,
+    /// Get keys of the vault out.
+    TelemetryKeys,
     /// Read events.
     EventsRead,
     /// Read, verify and export the ledger.
@@ -71,7 +73,7 @@ pub const EVERYTHING: &str = "*";
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::StatusRead,
         Self::ServerRead,
         Self::DevicesRead,
@@ -87,6 +89,7 @@ impl Scope {
         Self::MessagesWrite,
         Self::TelemetryRead,
         Self::TelemetryWrite,
+        Self::TelemetryKeys,
         Self::EventsRead,
         Self::LedgerRead,
         Self::CaRead,
@@ -121,6 +124,7 @@ impl Scope {
             Self::MessagesWrite => "messages:write",
             Self::TelemetryRead => "telemetry:read",
             Self::TelemetryWrite => "telemetry:write",
+            Self::TelemetryKeys => "telemetry:keys",
             Self::EventsRead => "events:read",
             Self::LedgerRead => "ledger:read",
             Self::CaRead => "ca:read",

@@ -92,6 +92,12 @@ impl Done<()> {
     pub(crate) fn silently(target: impl ToString) -> Self {
         Self::with(StatusCode::NO_CONTENT, target, None)
     }
+
+    /// Something was done, and this is the answer, which is no JSON.
+    pub(crate) fn answered(self, mut response: Response) -> Response {
+        response.extensions_mut().insert(self.recorded);
+        response
+    }
 }
 
 impl<T: Serialize> IntoResponse for Done<T> {

@@ -6,9 +6,9 @@ mod stream;
 use std::time::Duration;
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::State,
-    http::{HeaderMap, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -26,10 +26,9 @@ use super::{
     PeopleState,
     access::Scope,
     access_log::Told,
-    auth::Caller,
+    asker::Asker,
     devices::known_device,
     extract::{Path, Query},
-    gate::Source,
     routes::Routes,
     schema,
     whole::Whole,
@@ -155,18 +154,11 @@ pub(crate) struct MessageSample {
 )]
 async fn watch_messages(
     State(state): State<PeopleState>,
-    caller: Caller,
-    Extension(source): Extension<Source>,
-    headers: HeaderMap,
+    asker: Asker,
     Path(device): Path<DeviceId>,
     Query(query): Query<WatchQuery>,
 ) -> Result<Response, Problem> {
-    let asked = Asked {
-        caller,
-        source,
-        headers,
-        device,
-    };
+    let asked = Asked { asker, device };
     answer(state, WATCH, asked, query).await
 }
 
@@ -186,32 +178,23 @@ async fn watch_messages(
 )]
 async fn read_messages(
     State(state): State<PeopleState>,
-    caller: Caller,
-    Extension(source): Extension<Source>,
-    headers: HeaderMap,
+    asker: Asker,
     Path(device): Path<DeviceId>,
     Query(query): Query<WatchQuery>,
 ) -> Result<Response, Problem> {
-    let asked = Asked {
-        caller,
-        source,
-        headers,
-        device,
-    };
+    let asked = Asked { asker, device };
     answer(state, READ, asked, query).await
 }
 
 /// Who asks for which device.
 struct Asked {
-    caller: Caller,
-    source: Source,
-    headers: HeaderMap,
+    asker: Asker,
     device: DeviceId,
 }
 
 impl Asked {
     fn wants_stream(&self) -> bool {
-        let accepted = self.headers.get_all(header::ACCEPT).iter();
+        let accepted = self.asker.headers.get_all(header::ACCEPT).iter();
         accepted
             .filter_map(|value| value.to_str().ok())
             .any(|value| value.contains("text/event-stream"))
@@ -245,7 +228,7 @@ async fn answer(
 /// Writes down that somebody watches; where that cannot be, nothing is shown.
 async fn record(state: &PeopleState, right: Right, asked: &Asked) -> Result<EventId, Problem> {
     let act = AdministrativeAct {
-        actor: asked.caller.actor(),
+        actor: asked.asker.caller.actor(),
         act: right.action.to_owned(),
         target: asked.device.to_string(),
         reason: None,
@@ -258,7 +241,7 @@ async fn record(state: &PeopleState, right: Right, asked: &Asked) -> Result<Even
         EventKind::Administrative(act),
     );
     event.principal = Some(asked.device.clone().into());
-    event.source = asked.source.0;
+    event.source = asked.asker.source.0;
     let id = event.id;
     parts.journal.record(vec![event]).await.map_err(|error| {
         Problem::unavailable(

@@ -33,7 +33,11 @@ use crate::problem::{Problem, ProblemKind};
 /// The largest answer that is kept for repetition; all answers to writes are far smaller.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Acts that read: each is one of its own, and what was read is kept nowhere for a second time.
-const READINGS: [&str; 1] = ["telemetry.read"];
+const READINGS: [&str; 3] = [
+    "telemetry.read",
+    "telemetry.export",
+    "telemetry.open_file_key",
+];
 
 /// The gate of one route.
 #[derive(Clone)]

@@ -1,6 +1,12 @@
 //! What devices sent and the vault keeps. Reading it is an act: it needs a purpose, is in the ledger before the
 //! answer leaves, and is bounded in how much somebody reads within a minute.
 
+mod book;
+mod export;
+mod file_key;
+
+use std::time::Duration;
+
 use axum::{Json, extract::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use palisade_core::{DeviceId, Timestamp, TopicFilter};
@@ -10,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+pub(crate) use self::book::ExportBook;
 use super::{
     PeopleState,
     access::Scope,
@@ -39,6 +46,8 @@ pub(super) fn routes() -> Routes {
             "telemetry.read",
             routes!(read_telemetry),
         )
+        .and(export::routes())
+        .and(file_key::routes())
 }
 
 /// Which messages of a device are wanted, and for what.
@@ -180,35 +189,43 @@ async fn read_telemetry(
     // Of a device that is removed from the inventory, what was kept can still be read by whoever may read everywhere.
     known_device(&state, &id).await?;
     let vault = &state.parts().vault;
-    vault.may_read(&caller.name).map_err(|wait| {
-        let detail = "you have read as many messages as one may within a minute; go on later";
-        Problem::new(ProblemKind::TooMany, detail).retry_after(wait.as_secs().max(1))
-    })?;
-    let nanos = |at: Timestamp| i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX);
+    vault.may_read(&caller.name).map_err(too_many)?;
     let wanted = Wanted {
         device: id.clone(),
         from_at: request.from.map(nanos),
         until_at: request.until.map(nanos),
-        topics: request.topics.clone(),
+        topics: request.topics,
         after: request.after.map(|Behind(at, number)| (at, number)),
         limit: request.limit,
     };
     let found = vault.read(&wanted).await?;
     vault.has_read(&caller.name, found.rows.len());
-    let target = target(&request, &id, &found);
+    let target = told(&wanted, &found, "");
     let page = TelemetryPage::from(found);
     Ok(Done::changed(target, page)
         .because(Some(request.purpose))
         .about(id))
 }
 
+/// Who has read much waits.
+fn too_many(wait: Duration) -> Problem {
+    let detail = "you have read as many messages as one may within a minute; go on later";
+    Problem::new(ProblemKind::TooMany, detail).retry_after(wait.as_secs().max(1))
+}
+
+/// Nanoseconds since 1970.
+fn nanos(at: Timestamp) -> i64 {
+    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
 /// What the ledger says was read.
-fn target(request: &TelemetryRequest, id: &DeviceId, found: &Found) -> String {
-    let mut target = format!("{id}: {} messages", found.rows.len());
+fn told(wanted: &Wanted, found: &Found, how: &str) -> String {
+    let mut target = format!("{}: {} messages", wanted.device, found.rows.len());
     if let (Some(first), Some(last)) = (found.rows.first(), found.rows.last()) {
         target.push_str(&format!(" from {} to {}", first.time(), last.time()));
     }
-    if let Some(topics) = &request.topics {
+    target.push_str(how);
+    if let Some(topics) = &wanted.topics {
         target.push_str(&format!(" of {topics}"));
     }
     target

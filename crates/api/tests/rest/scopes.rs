@@ -54,6 +54,7 @@ fn filled(path: &str) -> String {
         "x-1"
     };
     path.replace("{id}", id)
+        .replace("{export}", "01JZX3R5W8Q2M4N6P7T9V0A1BC")
         .replace("{name}", "maker")
         .replace("{serial}", "0a1b")
         .replace("{level}/{index}", "0/000")

@@ -206,3 +206,201 @@ async fn what_is_held_is_not_erased_and_what_is_not_is_gone() {
         "{told:?}"
     );
 }
+
+/// The acts of exports in the ledger: what they say was read.
+async fn exports(house: &House) -> Vec<String> {
+    let entries = house.entries().await.into_iter();
+    let exports = entries.filter(|entry| entry["act"] == "telemetry.export");
+    exports
+        .map(|entry| entry["target"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_export_comes_in_each_form_and_its_ledger_entry_names_form_and_recipient() {
+    let house = furnished().await;
+    keep(&house, "t/a", b"one").await;
+    keep(&house, "t/b", b"\xff\x00").await;
+    let path = format!("{PATH}/export");
+    let answer = async |body: Value| {
+        let answer = house.post(&path, body).answer().await;
+        assert_eq!(answer.status, 200);
+        answer
+    };
+    let lines = answer(json!({ "purpose": "case 7" })).await;
+    assert_eq!(lines.media_type(), "application/x-ndjson");
+    let name = lines.headers["palisade-export"]
+        .to_str()
+        .expect("text")
+        .to_owned();
+    let lines: Vec<Value> = lines
+        .text()
+        .await
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("json"))
+        .collect();
+    assert_eq!(lines[0]["payload"], "one");
+    assert_eq!(lines[1]["payload_base64"], "/wA=");
+    let told = house
+        .get(&format!("{PATH}/exports/{name}"))
+        .expect(200)
+        .await;
+    assert_eq!(
+        told,
+        json!({ "id": name, "messages": 2, "withheld": 0, "is_whole": true })
+    );
+    let other = house.token("other", &["telemetry:read"]).await;
+    let asked = house.get(&format!("{PATH}/exports/{name}"));
+    asked.bearer(&other).problem(404).await;
+    for (format, begins) in [("csv", "number,"), ("arrow", "\u{ff}"), ("parquet", "PAR1")] {
+        let body = json!({ "purpose": "case 7", "format": format });
+        let body = answer(body).await.body;
+        let bytes = http_body_util::BodyExt::collect(body)
+            .await
+            .expect("whole")
+            .to_bytes();
+        let begins: Vec<u8> = begins.chars().map(|sign| sign as u8).collect();
+        assert!(bytes.starts_with(&begins), "{format}");
+    }
+    let key = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let body =
+        json!({ "purpose": "case 7", "format": "parquet", "recipients": [key], "topics": "t/#" });
+    let sealed = answer(body).await;
+    assert_eq!(sealed.media_type(), "application/octet-stream");
+    let sealed = http_body_util::BodyExt::collect(sealed.body)
+        .await
+        .expect("whole")
+        .to_bytes();
+    assert!(sealed.starts_with(b"age-encryption.org/v1"));
+    let told = exports(&house).await;
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert!(
+        told[0].starts_with("cam-1: 2 messages from "),
+        "{}",
+        told[0]
+    );
+    assert!(
+        told[4].ends_with(&format!("as parquet, sealed for {key} of t/#")),
+        "{}",
+        told[4]
+    );
+}
+
+#[tokio::test]
+async fn an_export_that_cannot_be_recorded_to_its_end_breaks_off() {
+    let house = furnished().await;
+    for _ in 0..4 {
+        keep(&house, "t/a", &[b'x'; 900_000]).await;
+    }
+    let body = json!({ "purpose": "case 7" });
+    let mut answer = house.post(&format!("{PATH}/export"), body).answer().await;
+    let name = answer.headers["palisade-export"]
+        .to_str()
+        .expect("text")
+        .to_owned();
+    let first = answer.piece().await.expect("a part");
+    assert_eq!(first.lines().count(), 2, "two messages fill a part");
+    house.journal.fails.store(true, Ordering::SeqCst);
+    let rest = http_body_util::BodyExt::collect(answer.body).await;
+    rest.expect_err("the second part could not be written down");
+    house.journal.fails.store(false, Ordering::SeqCst);
+    let told = house
+        .get(&format!("{PATH}/exports/{name}"))
+        .expect(200)
+        .await;
+    assert_eq!(
+        (&told["messages"], &told["is_whole"]),
+        (&json!(2), &json!(false))
+    );
+    assert_eq!(exports(&house).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_export_ends_with_the_right_to_it() {
+    let house = furnished().await;
+    for _ in 0..4 {
+        keep(&house, "t/a", &[b'x'; 900_000]).await;
+    }
+    let reader = house.token("reader", &["telemetry:read"]).await;
+    let ask = house.post(&format!("{PATH}/export"), json!({ "purpose": "case 7" }));
+    let mut answer = ask.bearer(&reader).answer().await;
+    answer.piece().await.expect("a part");
+    let tokens = house.get("/api/v1/api-tokens?limit=100").expect(200).await;
+    let tokens = tokens["items"].as_array().expect("items").iter();
+    let id = tokens
+        .clone()
+        .find(|token| token["name"] == "reader")
+        .expect("is there")["id"]
+        .clone();
+    let revoke = format!("/api/v1/api-tokens/{}", id.as_str().expect("an id"));
+    house.call(Method::DELETE, &revoke).expect(204).await;
+    let rest = http_body_util::BodyExt::collect(answer.body).await;
+    rest.expect_err("the token was revoked");
+}
+
+#[tokio::test]
+async fn what_is_no_recipient_is_refused_and_a_secret_one_is_not_repeated() {
+    let house = furnished().await;
+    let path = format!("{PATH}/export");
+    let secret = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
+    for bad in [
+        json!([secret]),
+        json!(["ssh-ed25519 AAAA"]),
+        json!(["x", "x", "x", "x", "x", "x"]),
+    ] {
+        let body = json!({ "purpose": "case 7", "recipients": bad });
+        let problem = house.post(&path, body).problem(422).await;
+        assert!(!problem.contains("QQQQ"), "{problem}");
+    }
+    let body = json!({ "purpose": "case 7", "format": "xlsx" });
+    house.post(&path, body).problem(422).await;
+    house.post(&path, json!({})).problem(422).await;
+}
+
+#[tokio::test]
+async fn the_key_of_a_file_leaves_under_a_scope_of_its_own_and_is_kept_for_no_retry() {
+    let house = furnished().await;
+    keep(&house, "t/a", b"one").await;
+    house.vault.roll_all().await.expect("rolls");
+    let objects = house
+        .store
+        .vault()
+        .objects_in(palisade_store::ObjectState::Live)
+        .await;
+    let path = objects.expect("reads")[0].path.clone();
+    let place = "/api/v1/telemetry/file-key";
+    let ask = || house.post(place, json!({ "file": path, "reason": "for the expert" }));
+    let others = house
+        .token("others", &["telemetry:read", "telemetry:write"])
+        .await;
+    ask().bearer(&others).problem(403).await;
+    let keyed = house.token("keyed", &["telemetry:keys"]).await;
+    let found = ask()
+        .bearer(&keyed)
+        .header("idempotency-key", "a")
+        .expect(200)
+        .await;
+    let key = found["key_base64"].as_str().expect("a key").to_owned();
+    assert_eq!(found["aad_prefix"], path.as_str());
+    ask()
+        .bearer(&keyed)
+        .header("idempotency-key", "a")
+        .expect(200)
+        .await;
+    let told = acts(&house.get("/api/v1/ledger?limit=1000").expect(200).await);
+    let opened: Vec<_> = told
+        .iter()
+        .filter(|act| act.0 == "telemetry.open_file_key" && act.1 == "done")
+        .collect();
+    assert_eq!(opened.len(), 2, "each time is an act of its own");
+    assert!(
+        !house
+            .get("/api/v1/ledger?limit=1000")
+            .expect(200)
+            .await
+            .to_string()
+            .contains(&key)
+    );
+    let other = json!({ "file": "../../keys.json", "reason": "for the expert" });
+    house.post(place, other).problem(404).await;
+}

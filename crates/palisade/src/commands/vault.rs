@@ -1,18 +1,16 @@
 //! `palisade vault`.
 
-use std::{
-    fs::OpenOptions,
-    io::{BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
-};
+mod export;
 
-use clap::{Args, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use self::export::{Form, Part, export};
 use crate::{
     client::{Act, Session, confirm, path},
-    failure::{Context, Failure},
+    failure::Failure,
     output::{Column, column, spinner},
 };
 
@@ -94,6 +92,21 @@ pub(crate) enum VaultCommand {
         /// The hold's id
         id: String,
     },
+    /// Get the key of one sealed file out, for somebody who must read it without this server
+    #[command(after_help = "Examples:
+  palisade vault key default/20849/01JZX3R5W8Q2M4N6P7T9V0A1BC.parquet --reason 'for the expert' --out key.json
+
+Whoever has the key and the file reads all messages in it, of whichever device. A second person approves that.")]
+    Key {
+        /// The file, by its path below the folder of sealed files
+        file: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Write the key to this file, which only its owner may read
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Give the vault new keys and destroy the old ones; no message is sealed anew
     #[command(
         after_help = "Examples:\n  palisade vault rotate-keys\n  palisade vault rotate-keys --json"
@@ -118,13 +131,18 @@ The entry of this act in the ledger is the certificate of erasure (`palisade led
     /// Write messages of a device out; the purpose is recorded
     #[command(after_help = "Examples:
   palisade vault export --device cam-1 --purpose 'case 01K0ZJ5D0G0000000000000000' --out cam-1.ndjson
-  palisade vault export --device cam-1 --purpose 'data request' --format csv --out cam-1.csv")]
+  palisade vault export --device cam-1 --purpose 'data request' --format parquet --out cam-1.parquet
+  palisade vault export --device cam-1 --purpose 'for the lab' --format csv --out cam-1.csv.age \\
+    --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p")]
     Export {
         #[command(flatten)]
         what: WhatArgs,
         /// In which form
         #[arg(long, value_enum, default_value_t = Form::Ndjson)]
         format: Form,
+        /// Seal the file for whoever holds the secret key of this one (age), before it leaves the server
+        #[arg(long, value_name = "AGE1...")]
+        recipient: Vec<String>,
         /// Write to this file, which only its owner may read, instead of standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -151,25 +169,22 @@ pub(crate) struct WhatArgs {
     topic: Option<String>,
 }
 
-/// In which form messages are written out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
-    /// A JSON object a line
-    Ndjson,
-    /// Comma-separated values with a head (RFC 4180); payloads in base64
-    Csv,
-}
-
 impl WhatArgs {
-    fn read(&self, session: &Session, limit: usize, after: Option<&str>) -> Result<Value, Failure> {
-        let mut body = json!({ "purpose": self.purpose, "limit": limit });
+    fn body(&self) -> Value {
+        let mut body = json!({ "purpose": self.purpose });
         let given = [
             ("from", self.from.clone()),
             ("until", self.until.clone()),
             ("topics", self.topic.clone()),
-            ("after", after.map(str::to_owned)),
         ];
         put(&mut body, &given);
+        body
+    }
+
+    fn read(&self, session: &Session, limit: usize, after: Option<&str>) -> Result<Value, Failure> {
+        let mut body = self.body();
+        body["limit"] = limit.into();
+        put(&mut body, &[("after", after.map(str::to_owned))]);
         let path = path(&["devices", &self.device, "telemetry"]);
         session.post(path).json(&body).send()
     }
@@ -210,6 +225,7 @@ impl Act for VaultCommand {
                     .output
                     .done(&answer, &format!("Hold {id} is released."))
             }
+            Self::Key { file, reason, out } => open_key(&file, &reason, &out, session),
             Self::RotateKeys => {
                 let answer = session.post(path(&["telemetry", "rotate-keys"])).send()?;
                 session.output.done(
@@ -222,7 +238,12 @@ impl Act for VaultCommand {
                 reason,
                 yes,
             } => erase(&device, &reason, yes, session),
-            Self::Export { what, format, out } => export(&what, format, out, session),
+            Self::Export {
+                what,
+                format,
+                recipient,
+                out,
+            } => export(&what, (format, &recipient), out, session),
         }
     }
 }
@@ -253,6 +274,19 @@ fn erase(device: &str, reason: &str, yes: bool, session: &Session) -> Result<(),
         count("files")
     );
     session.output.done(&answer, &sentence)
+}
+
+fn open_key(file: &str, reason: &str, out: &Path, session: &Session) -> Result<(), Failure> {
+    let body = json!({ "file": file, "reason": reason });
+    let place = path(&["telemetry", "file-key"]);
+    let answer = session.post(place).json(&body).send()?;
+    let mut part = Part::create(out)?;
+    part.write(answer.to_string().as_bytes())?;
+    part.finish()?;
+    let sentence = format!("The key of {file} is in {}.", out.display());
+    session
+        .output
+        .done(&json!({ "file": file, "key": out }), &sentence)
 }
 
 fn read(
@@ -296,105 +330,4 @@ fn show(item: &mut Value) {
         true => format!("{cut}…").into(),
         false => cut.into(),
     };
-}
-
-fn export(
-    what: &WhatArgs,
-    format: Form,
-    out: Option<PathBuf>,
-    session: &Session,
-) -> Result<(), Failure> {
-    let mut output: Box<dyn Write> = match &out {
-        Some(path) => {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            Box::new(BufWriter::new(options.open(path).context(path.display())?))
-        }
-        None => Box::new(std::io::stdout().lock()),
-    };
-    let progress = spinner("reading the vault");
-    let (mut written, mut after) = (0, None::<String>);
-    if format == Form::Csv {
-        writeln!(output, "number,at,product,topic,qos,retain,payload_base64")
-            .context("the export")?;
-    }
-    loop {
-        let answer = what.read(session, PART, after.as_deref())?;
-        for item in answer
-            .get("items")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            let line = match format {
-                Form::Ndjson => item.to_string(),
-                Form::Csv => csv_line(item),
-            };
-            writeln!(output, "{line}").context("the export")?;
-            written += 1;
-        }
-        progress.set_message(format!("{written} messages"));
-        after = answer
-            .get("next")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        if after.is_none() {
-            break;
-        }
-    }
-    output.flush().context("the export")?;
-    progress.finish_and_clear();
-    match out {
-        Some(path) => {
-            let sentence = format!("{written} messages are in {}.", path.display());
-            session
-                .output
-                .done(&json!({ "messages": written, "file": path }), &sentence)
-        }
-        None => Ok(()),
-    }
-}
-
-/// A message as a line of CSV (RFC 4180). Every field that a device chose is quoted or in base64, so that no
-/// spreadsheet takes it for a formula.
-fn csv_line(item: &Value) -> String {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    let text = |name| item.get(name).and_then(Value::as_str).unwrap_or_default();
-    let payload = match item.get("payload").and_then(Value::as_str) {
-        Some(payload) => STANDARD.encode(payload),
-        None => text("payload_base64").to_owned(),
-    };
-    let topic = text("topic").replace('"', "\"\"");
-    let guard = match topic.starts_with(['=', '+', '-', '@']) {
-        true => "'",
-        false => "",
-    };
-    let number = |name| item.get(name).map(Value::to_string).unwrap_or_default();
-    [
-        number("number"),
-        text("at").to_owned(),
-        text("product").to_owned(),
-        format!("\"{guard}{topic}\""),
-        number("qos"),
-        number("retain"),
-        payload,
-    ]
-    .join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_csv_is_no_formula_and_no_two_lines() {
-        let item = json!({
-            "number": 7, "at": "2027-01-31T00:00:00Z", "product": "cam", "qos": 1, "retain": false,
-            "topic": "=1+\"1", "payload": "a,\nb",
-        });
-        assert_eq!(
-            csv_line(&item),
-            "7,2027-01-31T00:00:00Z,cam,\"'=1+\"\"1\",1,false,YSwKYg=="
-        );
-    }
 }

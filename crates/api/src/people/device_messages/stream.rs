@@ -15,10 +15,7 @@ use palisade_gateway::{Passed, WATCHED_PER_SECOND, Watching};
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, sleep_until};
 
-use super::{
-    super::{PeopleState, target::may_still},
-    Asked, MAX_PAYLOAD, PassedView, Right,
-};
+use super::{super::PeopleState, Asked, MAX_PAYLOAD, PassedView, Right};
 
 /// Messages that are sent at once, and how long the next wait for it: what a watcher costs in questions to the database
 /// is bounded by that.
@@ -134,19 +131,9 @@ impl Open {
     }
 
     async fn may_go_on(&self) -> bool {
-        let Asked {
-            headers,
-            source,
-            device,
-            ..
-        } = &self.asked;
-        let authenticator = self.state.authenticator();
-        let found = authenticator.authenticate(headers, source.0).await;
-        let (action, scope) = (self.right.action, self.right.scope);
-        match found {
-            Ok(caller) => may_still(self.state.store(), &caller, (action, scope), device).await,
-            Err(_) => false,
-        }
+        let right = (self.right.action, self.right.scope);
+        let Asked { asker, device } = &self.asked;
+        asker.may_still(&self.state, right, device).await
     }
 
     fn tell_skipped(&mut self) {
