@@ -132,8 +132,17 @@ function Mark({ event }: { event: AnyEvent }): ReactNode {
   return <Tag tone={tone}>{word}</Tag>;
 }
 
-/** A list of events, newest first. `hideAbout` where all are about the same. */
-export function EventList({ events, hideAbout = false, label }: { events: readonly AnyEvent[]; hideAbout?: boolean; label: string }) {
+interface Listing {
+  events: readonly AnyEvent[];
+  /** Where all are about the same. */
+  hideAbout?: boolean;
+  /** By the name of an event, how many like it are not shown. */
+  again?: ReadonlyMap<string, number>;
+  label: string;
+}
+
+/** A list of events, newest first. */
+export function EventList({ events, hideAbout = false, again, label }: Listing) {
   return (
     <ul className="events" aria-label={label}>
       {events.map((event) => (
@@ -147,6 +156,7 @@ export function EventList({ events, hideAbout = false, label }: { events: readon
               </>
             )}
             {sayEvent(event)}
+            {again?.has(event.id) && <span className="quiet">{` · ${again.get(event.id)} more like it`}</span>}
             {event.kind === "responded" && typeof event["case"] === "string" && (
               <>
                 {" "}

@@ -59,6 +59,7 @@ mod passwords;
 mod playbooks;
 mod policy;
 mod products;
+mod recovery_codes;
 mod replay;
 mod response;
 mod roles;
@@ -381,6 +382,7 @@ fn routes() -> Routes {
         .and(own_account::routes())
         .and(emails::routes())
         .and(passkeys::routes())
+        .and(recovery_codes::routes())
         .and(accounts::routes())
         .and(erase::routes())
         .and(assignments::routes())

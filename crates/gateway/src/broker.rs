@@ -22,7 +22,7 @@ use std::{
 };
 
 use palisade_core::{
-    Clock, Decision, DenyReason, Request, Topic,
+    Clock, Decision, DenyReason, Request, Timestamp, Topic,
     port::{Journal, TelemetrySink},
 };
 use palisade_identity::Identity;
@@ -88,6 +88,7 @@ pub struct Broker {
     sink: OnceLock<Arc<dyn TelemetrySink>>,
     next_number: AtomicU64,
     revocations: AtomicU64,
+    started: Instant,
 }
 
 /// Topics below this are the server's own: nobody publishes to them, whatever the grants say.
@@ -125,6 +126,7 @@ impl Broker {
             sink: OnceLock::new(),
             next_number: AtomicU64::new(1),
             revocations: AtomicU64::new(0),
+            started: Instant::now(),
             blocks,
             config,
             pdp,
@@ -196,6 +198,24 @@ impl Broker {
                 false
             }
         }
+    }
+}
+
+/// Moments that are kept as so long after the broker began.
+impl Broker {
+    /// How long after the broker began a moment is.
+    pub fn since_start(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.started)
+    }
+
+    /// When the client of a session was last heard of.
+    pub fn heard_at(&self, session: &Session) -> Timestamp {
+        let heard = Duration::from_millis(session.facts.heard_ms.load(Ordering::Relaxed));
+        let ago = self.since_start(Instant::now()).saturating_sub(heard);
+        self.clock
+            .now()
+            .checked_sub(ago)
+            .unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Connection {
     resend: VecDeque<Resend>,
     keep_alive: Option<Duration>,
     last_heard: Instant,
+    /// When the broker was last told that the client is heard.
+    noted: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     /// Nothing is read before.
     paused_until: Option<Instant>,
@@ -257,7 +259,7 @@ impl Connection {
             match self.link.poll_fill(turn.cx, turn.scratch) {
                 Ok(Filled::Nothing) => return Ok(()),
                 Ok(Filled::More) => {
-                    self.last_heard = Instant::now();
+                    self.hear();
                     self.read_packets(turn, engine)?;
                 }
                 Ok(Filled::Closed) => {

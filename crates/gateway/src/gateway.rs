@@ -30,7 +30,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use sessions::SessionInfo;
+pub use sessions::{Presence, SessionInfo};
 pub use submit::{Submission, SubmitError, Submitted};
 
 use crate::{
@@ -289,6 +289,13 @@ impl Gateway {
     #[must_use]
     pub fn sessions_of(&self, principal: &Principal) -> Vec<SessionInfo> {
         sessions::describe(self.broker.registry.of(principal))
+    }
+
+    /// Whether a device is connected, and when it was last heard of.
+    #[must_use]
+    pub fn presence(&self, device: &DeviceId) -> Presence {
+        let sessions = self.broker.registry.of(&Principal::Device(device.clone()));
+        sessions::presence(&self.broker, &sessions)
     }
 
     /// Closes the connections of a principal (reason code 0x98) and says how many there were. Its

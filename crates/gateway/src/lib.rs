@@ -28,7 +28,7 @@ pub use broker::GatewayStats;
 pub use config::{ConfigError, GatewayConfig, PrincipalLimits, SourceLimits};
 pub use effect::effectors;
 pub use gateway::{
-    Gateway, GatewayError, GatewayParts, SessionInfo, Submission, SubmitError, Submitted,
+    Gateway, GatewayError, GatewayParts, Presence, SessionInfo, Submission, SubmitError, Submitted,
 };
 pub use tap::{
     MAX_WATCHERS, Passed, TooManyWatchers, WATCHED_PER_SECOND, WatchStats, Watching, Way,

@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use palisade_core::{Principal, Serial, Timestamp};
@@ -56,10 +57,20 @@ pub struct Facts {
     pub messages_out: AtomicU64,
     /// Messages that found no room and were lost.
     pub dropped: AtomicU64,
+    /// When its client was last heard of, in milliseconds after the broker began.
+    pub heard_ms: AtomicU64,
     /// What it did in this window, if anything.
     pub used: Mutex<Option<Box<Used>>>,
     /// About the connection, if there is one.
     pub connection: Mutex<Option<ConnectionFacts>>,
+}
+
+impl Facts {
+    /// The client was heard of, so long after the broker began.
+    pub fn heard(&self, since_start: Duration) {
+        let ms = u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX);
+        self.heard_ms.store(ms, Ordering::Relaxed);
+    }
 }
 
 /// Who is at the other end of a connection, as far as it can be told: two connections of which this is the same are

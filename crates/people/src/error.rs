@@ -60,6 +60,11 @@ pub enum PeopleError {
     /// There is a second factor already.
     #[error("the account has such a second factor: an owner removes it first")]
     HasFactor,
+    /// There is no second factor.
+    #[error(
+        "the account has no second factor that recovery codes could stand in for: enrol one first"
+    )]
+    NoFactor,
     /// The account has as many passkeys as it may.
     #[error("the account has as many passkeys as it may: remove one first")]
     TooManyPasskeys,

@@ -17,6 +17,7 @@ mod passkey_log_in;
 mod passkeys;
 mod password;
 mod people;
+mod recovery_codes;
 mod relying_party;
 mod role;
 mod roles;
@@ -43,6 +44,7 @@ pub use password::{
     Verdict,
 };
 pub use people::{People, PeopleGround, policy};
+pub use recovery_codes::RecoveryCodes;
 pub use relying_party::OriginError;
 pub use role::{NotARole, Role, RoleName};
 pub use roles::{

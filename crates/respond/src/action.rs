@@ -202,7 +202,8 @@ fn end(record: &mut ActionRecord, state: ActionState, why: String, now: Timestam
     record.due_at = None;
 }
 
-fn with(what: String, why: &str) -> String {
+/// What, and why where that was said.
+pub(crate) fn with(what: String, why: &str) -> String {
     match why.is_empty() {
         true => what,
         false => format!("{what}: {why}"),

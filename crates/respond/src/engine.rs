@@ -25,7 +25,7 @@ use std::{
 
 use palisade_bus::{Consumer, SharedBus};
 use palisade_core::{
-    ActionState, Clock, Event, EventKind, Impact, Lifecycle, Response, Target,
+    ActionState, Clock, DeviceId, Event, EventKind, Impact, Lifecycle, Response, Target,
     port::{Effector, Journal},
 };
 use palisade_store::{ActionFilter, ActionRecord, Store};
@@ -39,7 +39,7 @@ pub use people::Hand;
 
 use crate::{
     LoweredTrust, RespondConfig, RespondError,
-    action::{self, ActionEvent},
+    action::{self, ActionEvent, with},
     effect::{self, Destinations, Mailboxes, Webhooks},
     playbook::Book,
     switch::{KillSwitch, Switch},
@@ -325,20 +325,29 @@ impl Respond {
         (before, now): (Lifecycle, Lifecycle),
         reason: &str,
     ) -> Result<(), RespondError> {
-        if before == Lifecycle::Quarantined {
-            self.lifted(event, reason).await?;
-        }
-        match event.principal.as_ref().and_then(|who| who.device()) {
-            Some(device) if is_gone(now) => self.gone(device).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// A device left quarantine: what held it there holds it no longer, whoever released it.
-    async fn lifted(&self, event: &Event, reason: &str) -> Result<(), RespondError> {
         let Some(device) = event.principal.as_ref().and_then(|who| who.device()) else {
             return Ok(());
         };
+        if before == Lifecycle::Quarantined {
+            self.left_quarantine(event, device, now, reason).await?;
+        }
+        if is_gone(now) {
+            self.gone(device).await?;
+            self.note_gone(event, device, with(now.to_string(), reason))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A device left quarantine: what held it there holds it no longer, whoever let it go. One that went on to have no
+    /// certificate was not let go: there is nothing left to undo, and its case stays contained.
+    async fn left_quarantine(
+        &self,
+        event: &Event,
+        device: &DeviceId,
+        now: Lifecycle,
+        reason: &str,
+    ) -> Result<(), RespondError> {
         let filter = ActionFilter {
             states: vec![ActionState::Done],
             target: Some(Target::Device(device.clone()).to_string()),
@@ -349,16 +358,20 @@ impl Respond {
             if record.done_at.is_none_or(|done| done > event.time) || record.memory.is_none() {
                 continue;
             }
-            let why = format!("the device was released: {reason}");
-            let lifted = ActionEvent::Lifted(why);
-            if action::step(&mut record, lifted, self.clock.now()).is_ok()
+            let step = match is_gone(now) {
+                true => ActionEvent::Over(with(format!("the device was {now}"), reason)),
+                false => ActionEvent::Lifted(with("the device was released".to_owned(), reason)),
+            };
+            if action::step(&mut record, step, self.clock.now()).is_ok()
                 && self
                     .store
                     .actions()
                     .replace(ActionState::Done, &record)
                     .await?
             {
-                self.counters.undone.fetch_add(1, Ordering::Relaxed);
+                if record.state == ActionState::Undone {
+                    self.counters.undone.fetch_add(1, Ordering::Relaxed);
+                }
                 self.tell(std::slice::from_ref(&record)).await?;
                 self.settle_case(&record).await?;
             }

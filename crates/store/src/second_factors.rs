@@ -123,6 +123,24 @@ impl SecondFactors<'_> {
         Ok(())
     }
 
+    /// How many recovery codes of an account were not taken, and how many there are in all.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_recovery(&self, account: &str) -> Result<(u64, u64), StoreError> {
+        let found = sqlx::query(
+            "SELECT COUNT(*) - COUNT(used_at) AS free, COUNT(*) AS made FROM recovery_codes \
+             WHERE account = $1",
+        )
+        .bind(account)
+        .fetch_one(self.store.readers())
+        .await?;
+        Ok((
+            row::unsigned(&found, "free")?,
+            row::unsigned(&found, "made")?,
+        ))
+    }
+
     /// Takes a recovery code; `false` where there is none of that hash, or it was taken before.
     ///
     /// # Errors

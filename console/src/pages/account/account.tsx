@@ -8,6 +8,7 @@ import { Codes } from "./codes";
 import { Linked } from "./linked";
 import { ChangePassword } from "./password";
 import { Passkeys } from "./passkeys";
+import { RecoveryCodes } from "./recovery";
 import { OwnSessions } from "./sessions";
 import { Totp } from "./totp";
 import "./account.css";
@@ -68,6 +69,7 @@ export default function Account() {
           <Totp done={show} />
         </section>
         <Passkeys done={show} />
+        <RecoveryCodes done={show} />
         <Linked />
         <Passwords />
         <OwnSessions />

@@ -54,7 +54,20 @@ export function LogInTable({
       items={sessions}
       id={(session) => session.id}
       columns={[
-        { name: "From", cell: (session) => session.source ?? "unknown" },
+        {
+          name: "From",
+          cell: (session) => (
+            <>
+              {session.source ?? "unknown"}
+              {session.current && (
+                <>
+                  {" "}
+                  <Tag tone="info">This session</Tag>
+                </>
+              )}
+            </>
+          ),
+        },
         {
           name: "Factors",
           cell: (session) =>
@@ -66,9 +79,9 @@ export function LogInTable({
         {
           name: "Acts",
           kind: "act",
-          cell: ({ id }) => (
+          cell: ({ id, current }) => (
             <Act
-              name="End"
+              name={current ? "End this one" : "End"}
               isDangerous
               title="End this session?"
               reason="none"
@@ -76,7 +89,11 @@ export function LogInTable({
               done={() => ({ text: "The session has ended." })}
               stale={stale}
             >
-              <p>Whoever uses it is signed out at the next request. If it is the one of this page, that is you.</p>
+              <p>
+                {current
+                  ? "It is the session of this page: you are signed out at once."
+                  : "Whoever uses it is signed out at the next request."}
+              </p>
             </Act>
           ),
         },

@@ -9,7 +9,7 @@ import { Pager, useParts } from "../../parts/pager";
 import { Age, Empty, Loaded } from "../../parts/states";
 import { type Column, Table } from "../../parts/table";
 import { LIFECYCLES, LifecycleTag, Trust } from "../../parts/tags";
-import { Ago } from "../../parts/time";
+import { Ago, exactTime } from "../../parts/time";
 import { deviceHref, Link, usePlace } from "../../router";
 import { BulkBar, readDevices } from "./bulk";
 import { Views } from "./views";
@@ -144,10 +144,21 @@ const COLUMNS: readonly Column<Device>[] = [
   { name: "Labels", cell: (device) => <Labels of={device.labels} /> },
   {
     name: "Last seen",
-    cell: ({ last_seen_at: at }) => (at ? <Ago at={at} /> : <span className="quiet">never</span>),
+    cell: (device) => <Seen of={device} />,
     label: "Seen",
   },
 ];
+
+/** Whether a device is here, or when it was. */
+export function Seen({ of }: { of: Pick<Device, "connected" | "last_seen_at"> }) {
+  const { connected, last_seen_at: at } = of;
+  if (!at) return <span className="quiet">never</span>;
+  return connected ? (
+    <span title={`last heard of ${exactTime(at)}`}>connected</span>
+  ) : (
+    <Ago at={at} />
+  );
+}
 
 export function Labels({ of }: { of: Device["labels"] }) {
   const labels = Object.entries(of);

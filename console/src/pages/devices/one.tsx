@@ -12,7 +12,7 @@ import { Link, usePlace } from "../../router";
 import { Access } from "./access";
 import { DeviceActs } from "./acts";
 import { Certificates } from "./certificates";
-import { Labels } from "./list";
+import { Labels, Seen } from "./list";
 import { Messages } from "./messages";
 import { Now } from "./now";
 import { Timeline } from "./timeline";
@@ -91,7 +91,7 @@ function Facts({ device }: { device: Device }) {
     ["Trust", <Trust key="trust" score={device.posture.trust} />],
     ["Product", <Link key="product" href={`/devices?product=${encodeURIComponent(device.product)}`}>{device.product}</Link>],
     ["Segment", <Link key="segment" href={`/devices?segment=${encodeURIComponent(device.posture.segment)}`}>{device.posture.segment}</Link>],
-    ["Last seen", device.last_seen_at ? <Ago key="seen" at={device.last_seen_at} /> : "never"],
+    ["Last seen", <Seen key="seen" of={device} />],
     ["Known", <Ago key="known" at={device.registered_at} />],
     ["Labels", Object.keys(device.labels).length > 0 ? <Labels key="labels" of={device.labels} /> : null],
   ] as const;

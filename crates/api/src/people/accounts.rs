@@ -155,6 +155,8 @@ pub(crate) struct LogInSession {
     /// Its name; not the secret.
     #[schema(value_type = schema::TokenId)]
     pub(super) id: String,
+    /// Whether it is the one that asks.
+    current: bool,
     /// Whether a second factor was shown.
     second_factor: bool,
     /// From where it began.
@@ -170,10 +172,12 @@ pub(crate) struct LogInSession {
     expires_at: Timestamp,
 }
 
-impl From<AccountSession> for LogInSession {
-    fn from(session: AccountSession) -> Self {
+impl LogInSession {
+    /// A session as the caller sees it.
+    pub(super) fn of(session: AccountSession, caller: &Caller) -> Self {
         Self {
             id: session.id.to_string(),
+            current: session.id == caller.token,
             second_factor: session.second_factor,
             source: session.source,
             created_at: session.created_at,
@@ -202,6 +206,7 @@ impl From<PeopleError> for Problem {
             PeopleError::LastOwner
             | PeopleError::Changed
             | PeopleError::HasFactor
+            | PeopleError::NoFactor
             | PeopleError::TooManyPasskeys
             | PeopleError::OfProvider
             | PeopleError::Linked
@@ -448,13 +453,17 @@ async fn remove_second_factors(
 )]
 async fn list_account_sessions(
     State(state): State<PeopleState>,
+    caller: Caller,
     Path(NameOf(name)): Path<NameOf>,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<All<LogInSession>>, Problem> {
     let people = &state.parts().people;
     let account = people.account(&name).await?;
     let sessions = people.sessions(&account).await?;
-    Ok(Json(All::of(sessions.into_iter().map(LogInSession::from))))
+    let seen = sessions.into_iter();
+    Ok(Json(All::of(
+        seen.map(|session| LogInSession::of(session, &caller)),
+    )))
 }
 
 /// Ends a log-in session of an account.

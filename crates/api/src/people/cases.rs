@@ -1,9 +1,9 @@
 //! Cases: what findings came to, and what people make of them.
 
 use axum::{Json, extract::State};
-use palisade_core::{ActionId, CaseId, FindingId, Severity, Timestamp};
+use palisade_core::{ActionId, ActionState, CaseId, FindingId, Severity, Timestamp};
 use palisade_respond::{CaseFile, DeskError, Happened, state_name};
-use palisade_store::{CaseFilter, CaseRecord, CaseState, Verdict};
+use palisade_store::{ActionRecord, CaseFilter, CaseRecord, CaseState, Verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -191,21 +191,36 @@ impl From<Happened> for EntryView {
                     ..plain("finding", text)
                 }
             }
-            Happened::Action(record) => {
-                let by = record.playbook.as_deref().unwrap_or("by hand");
-                let text = format!(
-                    "{} on {}: {} ({by}; {})",
-                    record.order.action,
-                    record.order.target,
-                    state_name(record.state),
-                    record.why
-                );
-                Self {
-                    action: Some(record.order.id),
-                    by: record.decided_by.clone().or(record.ordered_by.clone()),
-                    ..plain("action", text)
-                }
-            }
+            Happened::Action(record) => Self {
+                action: Some(record.order.id),
+                by: record.ordered_by.clone().or(record.decided_by.clone()),
+                ..plain("action", ordered(&record))
+            },
+            Happened::Undone(record) => Self {
+                action: Some(record.order.id),
+                by: record.decided_by.clone(),
+                ..plain(
+                    "undone",
+                    format!(
+                        "{} on {}: {}",
+                        record.order.action, record.order.target, record.why
+                    ),
+                )
+            },
+        }
+    }
+}
+
+/// An action at the moment of its order. Why it stands where it stands belongs there, unless it was done and taken back
+/// since, which is a line of its own.
+fn ordered(record: &ActionRecord) -> String {
+    let by = record.playbook.as_deref().unwrap_or("by hand");
+    let (action, target) = (&record.order.action, &record.order.target);
+    match record.state {
+        ActionState::Undone => format!("{action} on {target}: done ({by})"),
+        state => {
+            let name = state_name(state).replace('_', " ");
+            format!("{action} on {target}: {name} ({by}; {})", record.why)
         }
     }
 }

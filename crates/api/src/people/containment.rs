@@ -14,7 +14,7 @@ use super::{
     PeopleState,
     access::Scope,
     acts::Done,
-    devices::known_device,
+    devices::{known_device, view},
     extract::{JsonBody, NoParameters, Path, Query},
     routes::Routes,
     schema,
@@ -339,7 +339,7 @@ impl<'a> Act<'a> {
             }
         };
         let after = DeviceAfter {
-            device: device.into(),
+            device: view(self.state, device),
             closed_sessions,
             revoked_certificates,
         };

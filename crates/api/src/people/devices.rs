@@ -125,7 +125,7 @@ async fn list_devices(
         limit: query.limit.0,
     };
     let found = state.store().devices().list(&filter, &page).await?;
-    Ok(Json(Page::of(found, DeviceView::from)))
+    Ok(Json(Page::of(found, |device| view(&state, device))))
 }
 
 /// A device that is to be registered.
@@ -186,7 +186,8 @@ async fn register_device(
     let event = event.about(device.id.clone());
     state.parts().journal.record(vec![event]).await?;
     let id = device.id.clone();
-    Ok(Done::created(&id, device.into()).about(id))
+    let view = view(&state, device);
+    Ok(Done::created(&id, view).about(id))
 }
 
 pub(super) async fn known_product(state: &PeopleState, id: &ProductId) -> Result<Product, Problem> {
@@ -203,6 +204,12 @@ pub(super) fn unnamed(id: SegmentId) -> palisade_core::Segment {
         id,
         description: String::new(),
     }
+}
+
+/// A device as people see it now.
+pub(super) fn view(state: &PeopleState, device: Device) -> DeviceView {
+    let presence = state.parts().gateway.presence(&device.id);
+    DeviceView::of(device, presence)
 }
 
 /// Finds a device, or says that there is none.
@@ -224,7 +231,8 @@ async fn get_device(
     Path(id): Path<DeviceId>,
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<DeviceView>, Problem> {
-    Ok(Json(known_device(&state, &id).await?.into()))
+    let device = known_device(&state, &id).await?;
+    Ok(Json(view(&state, device)))
 }
 
 /// What is to change of a device; what is absent stays as it is.
@@ -281,7 +289,8 @@ async fn change_device(
         return Err(Problem::not_found(format_args!("device {id}")));
     }
     let device = known_device(&state, &id).await?;
-    Ok(Done::changed(&id, device.into())
+    let view = view(&state, device);
+    Ok(Done::changed(&id, view)
         .because(change.reason)
         .about(id.clone()))
 }

@@ -190,7 +190,10 @@ async fn list_own_sessions(
     }
     let account = own(&state, &caller).await?;
     let sessions = state.parts().people.sessions(&account).await?;
-    Ok(Json(All::of(sessions.into_iter().map(LogInSession::from))))
+    let seen = sessions.into_iter();
+    Ok(Json(All::of(
+        seen.map(|session| LogInSession::of(session, &caller)),
+    )))
 }
 
 /// Ends one of the caller's own log-in sessions.

@@ -1,6 +1,7 @@
 //! What several resources answer with.
 
 use palisade_core::{Device, Labels, Lifecycle, Posture, SegmentId, Timestamp, TrustReason};
+use palisade_gateway::Presence;
 use palisade_store::CertificateRecord;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -94,20 +95,25 @@ pub(crate) struct DeviceView {
     /// When it was registered.
     #[schema(value_type = schema::Time)]
     registered_at: Timestamp,
+    /// Whether it has an MQTT session with a connection now.
+    connected: bool,
     /// When it was last heard of at any door.
     #[schema(value_type = Option<schema::Time>)]
     last_seen_at: Option<Timestamp>,
 }
 
-impl From<Device> for DeviceView {
-    fn from(device: Device) -> Self {
+impl DeviceView {
+    /// A device as the system of record has it, and whether it is here now. A connected device is as fresh as its
+    /// last packet: the record hears of it now and then only.
+    pub(crate) fn of(device: Device, presence: Presence) -> Self {
         Self {
+            connected: presence.heard_at.is_some(),
             id: device.id.to_string(),
             product: device.product.to_string(),
             labels: device.labels,
             posture: device.posture.into(),
             registered_at: device.registered_at,
-            last_seen_at: device.last_seen_at,
+            last_seen_at: device.last_seen_at.max(presence.heard_at),
         }
     }
 }

@@ -28,6 +28,7 @@ mod passwords;
 mod people;
 mod policy;
 mod problems;
+mod recovery_codes;
 mod roles;
 mod rules;
 mod scopes;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use palisade_core::{Principal, Timestamp};
+use tokio::time::Instant;
 
 use super::{Broker, registry::NoRoom};
 use crate::{
@@ -120,6 +121,7 @@ impl Broker {
             let publishers = self.hand_over(&session, &mut engine, &attach);
             let durable_after = self.write_session(&session, &engine);
             drop(engine);
+            session.facts.heard(self.since_start(Instant::now()));
             self.seen.note(&session.principal, now);
             publishers.into_iter().for_each(Waker::wake);
             if let Some(will) = lapsed.will {

@@ -280,6 +280,7 @@ impl Admitted {
             resend: VecDeque::new(),
             keep_alive: self.terms.keep_alive,
             last_heard: now,
+            noted: now,
             timer: None,
             paused_until: None,
             waiting_for: None,

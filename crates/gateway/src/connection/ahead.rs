@@ -2,7 +2,6 @@
 //! What it sent before waits for its turn and takes no more than its share; how much of it is read is bounded.
 
 use palisade_core::SessionEnd;
-use tokio::time::Instant;
 
 use super::{Connection, Ending, MAX_UNSENT, Turn};
 use crate::{
@@ -56,7 +55,7 @@ impl Connection {
                     return Err(Ending::silent(SessionEnd::ConnectionLost));
                 }
             }
-            self.last_heard = Instant::now();
+            self.hear();
             let mut bytes = std::mem::take(&mut turn.scratch.plain_in);
             self.link.keep_partial(&mut bytes, 0);
             bytes.clear();

@@ -11,6 +11,10 @@ use crate::{
     session::{Close, Engine, Peer},
 };
 
+/// How often the system of record is told of a client that stays connected: what asks for devices that were silent for
+/// days must not find them, and a million of them must not keep the disk busy.
+const NOTED_EVERY: Duration = Duration::from_secs(15 * 60);
+
 impl Connection {
     /// Asks to be woken by the mailbox, and obeys whoever told the connection to close.
     pub(super) fn hear_orders(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), Ending> {
@@ -91,6 +95,18 @@ impl Connection {
             ));
         }
         Ok(())
+    }
+
+    /// The client was heard: its silence begins anew, lists say so, and now and then the system of record is told.
+    pub(super) fn hear(&mut self) {
+        let now = Instant::now();
+        self.last_heard = now;
+        self.session.facts.heard(self.broker.since_start(now));
+        if now.duration_since(self.noted) >= NOTED_EVERY {
+            self.noted = now;
+            let at = self.broker.clock.now();
+            self.broker.seen.note(&self.session.principal, at);
+        }
     }
 
     pub(super) fn watch_clock(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), Ending> {

@@ -8,7 +8,10 @@ use std::{
 use palisade_core::{Network, Principal, Timestamp};
 use serde::Serialize;
 
-use crate::session::{Close, Session};
+use crate::{
+    broker::Broker,
+    session::{Close, Session},
+};
 
 /// One session, connected or away.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +40,20 @@ pub struct SessionInfo {
     pub queued: usize,
     /// Subscriptions that it holds.
     pub subscriptions: usize,
+}
+
+/// Whether a device is here now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Presence {
+    /// When the connected client was last heard of; nothing where no session of the device has a connection.
+    pub heard_at: Option<Timestamp>,
+}
+
+pub(super) fn presence(broker: &Broker, sessions: &[Arc<Session>]) -> Presence {
+    let connected = sessions.iter().filter(|session| session.is_online());
+    Presence {
+        heard_at: connected.map(|session| broker.heard_at(session)).max(),
+    }
 }
 
 pub(super) fn describe(sessions: Vec<Arc<Session>>) -> Vec<SessionInfo> {

@@ -191,6 +191,32 @@ async fn the_system_of_record_hears_when_a_device_was_last_seen() {
 }
 
 #[tokio::test]
+async fn a_connected_device_is_as_fresh_as_its_last_packet() {
+    let house = House::open().await;
+    let cam = house.enrol("cam-1").await;
+    let gateway = house.parts().gateway;
+    let id = DeviceId::parse("cam-1").expect("valid");
+    assert_eq!(gateway.presence(&id).heard_at, None);
+    let mut client = house.session(&cam, Connect::v5("cam-1")).await;
+    let connected = gateway.presence(&id).heard_at.expect("connected");
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    client.hears_nothing().await;
+    let pinged = gateway.presence(&id).heard_at.expect("connected");
+    let later = pinged.duration_since(connected);
+    assert!(
+        later
+            >= std::time::Duration::from_millis(40)
+                .try_into()
+                .expect("fits"),
+        "{later}"
+    );
+    client.disconnect().await;
+    while gateway.presence(&id).heard_at.is_some() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn counters_stand_under_the_servers_own_topics() {
     let house = House::with(GatewayConfig {
         status_interval_s: 1,

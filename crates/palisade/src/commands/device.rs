@@ -23,16 +23,17 @@ use rotate::{RotateArgs, RotationArgs};
 
 pub(super) use standing::count_contained;
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     column("DEVICE", "/id"),
     column("PRODUCT", "/product"),
     column("SEGMENT", "/posture/segment"),
     column("LIFECYCLE", "/posture/lifecycle"),
     column("TRUST", "/posture/trust"),
+    column("CONNECTED", "/connected"),
     column("LAST SEEN", "/last_seen_at"),
     column("LABELS", "/labels"),
 ];
-const FIELDS: [Column; 10] = [
+const FIELDS: [Column; 11] = [
     column("device", "/id"),
     column("product", "/product"),
     column("segment", "/posture/segment"),
@@ -42,6 +43,7 @@ const FIELDS: [Column; 10] = [
     column("because", "/posture/reasons"),
     column("labels", "/labels"),
     column("registered", "/registered_at"),
+    column("connected", "/connected"),
     column("last seen", "/last_seen_at"),
 ];
 const CERTIFICATES: [Column; 5] = [

@@ -27,6 +27,9 @@ pub(super) fn of(act: &AdministrativeAct) -> Option<(String, String)> {
         "account.confirm_totp" => {
             "an authenticator app was enrolled, and new recovery codes were made".to_owned()
         }
+        "account.renew_recovery_codes" => {
+            "new recovery codes were made, those from before count no longer".to_owned()
+        }
         "account.enrol_passkey" => "a passkey was enrolled".to_owned(),
         "account.remove_passkey" => "a passkey was removed".to_owned(),
         "account.link" => "the account was linked with a provider to sign in with".to_owned(),

@@ -1,6 +1,6 @@
 //! What people do with cases.
 
-use palisade_core::{CaseId, FindingId, Timestamp};
+use palisade_core::{ActionState, CaseId, FindingId, Timestamp};
 use palisade_store::{
     ActionFilter, ActionRecord, CaseChange, CaseEntry, CaseFinding, CaseRecord, CaseState, Verdict,
 };
@@ -21,8 +21,10 @@ const SHOWN: u32 = 500;
 pub enum Happened {
     /// Something was found.
     Finding(CaseFinding),
-    /// Something was done about it.
+    /// Something was ordered to be done about it.
     Action(Box<ActionRecord>),
+    /// What was done was taken back, or its time was over.
+    Undone(Box<ActionRecord>),
     /// Something else.
     Entry(CaseEntry),
 }
@@ -34,6 +36,7 @@ impl Happened {
         match self {
             Self::Finding(found) => found.finding.first_seen,
             Self::Action(record) => record.ordered_at,
+            Self::Undone(record) => record.ended_at.unwrap_or(record.ordered_at),
             Self::Entry(entry) => entry.at,
         }
     }
@@ -67,8 +70,12 @@ impl Respond {
         let actions = self.store.actions().list(None, SHOWN, &filter).await?;
         let mut timeline: Vec<Happened> = entries.into_iter().map(Happened::Entry).collect();
         timeline.extend(findings.into_iter().map(Happened::Finding));
-        let actions = actions.into_iter().map(Box::new).map(Happened::Action);
-        timeline.extend(actions);
+        for action in actions.into_iter().map(Box::new) {
+            if action.state == ActionState::Undone {
+                timeline.push(Happened::Undone(action.clone()));
+            }
+            timeline.push(Happened::Action(action));
+        }
         timeline.sort_by_key(Happened::at);
         Ok(CaseFile {
             findings: cases.count_findings(id).await?,

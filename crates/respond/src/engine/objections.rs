@@ -2,12 +2,12 @@
 //! need not be.
 
 use palisade_core::{
-    ActionState, Device, DeviceId, Impact, Lifecycle, Target,
+    ActionState, Device, DeviceId, Event, Impact, Lifecycle, Target,
     port::{Effector, Objection, Parameters},
 };
-use palisade_store::{ActionFilter, ActionRecord};
+use palisade_store::{ActionFilter, ActionRecord, CaseChange, CaseEntry};
 
-use super::Respond;
+use super::{Respond, intake::entry};
 use crate::{DeskError, RespondError, action::ActionEvent};
 
 /// Actions about one device that wait, and are looked through when it is gone.
@@ -74,5 +74,29 @@ impl Respond {
             }
         }
         Ok(())
+    }
+
+    /// The case about a device says that it was revoked or retired, whoever did it. The line has the name of the event,
+    /// so that one that is read twice is written once.
+    pub(super) async fn note_gone(
+        &self,
+        event: &Event,
+        device: &DeviceId,
+        text: String,
+    ) -> Result<(), RespondError> {
+        let subject = Target::Device(device.clone()).to_string();
+        let cases = self.store.cases();
+        let Some(case) = cases.open_about(&subject).await? else {
+            return Ok(());
+        };
+        let line = CaseEntry {
+            id: event.id,
+            ..entry(case.id, event.time, "device", None, text)
+        };
+        let change = CaseChange {
+            entries: vec![line],
+            ..CaseChange::default()
+        };
+        Ok(cases.write(&change).await?)
     }
 }

@@ -38,6 +38,79 @@ async fn a_finding_opens_a_case_and_its_playbook_contains_the_device_until_its_t
 }
 
 #[tokio::test]
+async fn a_device_that_is_revoked_out_of_quarantine_was_not_let_go() {
+    let house = House::new().await;
+    house.devices(10).await;
+    house
+        .found("cam-1", "mqtt-topic-scan", Severity::High)
+        .await;
+    until(async || house.in_state("quarantine", ActionState::Done).await == 1).await;
+    let id = crate::house::device("cam-1");
+    house.clock.advance_millis(1_000);
+    let revoked = house
+        .pdp
+        .set_lifecycle(&id, Lifecycle::Revoked, "stolen")
+        .await;
+    revoked.expect("revoked");
+    house.caught_up().await;
+    house.clock.advance_millis(7_200_000);
+    house.caught_up().await;
+    let file = house
+        .respond
+        .case_file(house.case().await)
+        .await
+        .expect("a case");
+    assert_eq!(file.case.state, CaseState::Contained);
+    let lines: Vec<&str> = file
+        .timeline
+        .iter()
+        .filter_map(|one| match one {
+            Happened::Entry(entry) if entry.kind == "device" => Some(entry.text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lines, ["revoked: stolen"]);
+    let Some(Happened::Action(action)) = file
+        .timeline
+        .iter()
+        .find(|one| matches!(one, Happened::Action(_)))
+    else {
+        panic!("no action");
+    };
+    assert_eq!(action.state, ActionState::Done);
+    assert_eq!(action.why, "the device was revoked: stolen");
+    assert_eq!(house.lifecycle("cam-1").await, Lifecycle::Revoked);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_taken_back_stands_in_the_timeline_when_it_was_and_not_before_what_came_earlier() {
+    let house = House::new().await;
+    house.devices(10).await;
+    house
+        .found("cam-1", "mqtt-topic-scan", Severity::High)
+        .await;
+    until(async || house.in_state("quarantine", ActionState::Done).await == 1).await;
+    house.clock.advance_millis(1_000);
+    let case = house.case().await;
+    house
+        .respond
+        .note(case, "looked at it", "ann")
+        .await
+        .expect("noted");
+    house.clock.advance_millis(3_600_000);
+    until(async || house.in_state("quarantine", ActionState::Undone).await == 1).await;
+    house.caught_up().await;
+    let file = house.respond.case_file(case).await.expect("a case");
+    let place = |is: fn(&Happened) -> bool| file.timeline.iter().position(is).expect("there");
+    let ordered = place(|one| matches!(one, Happened::Action(_)));
+    let noted = place(|one| matches!(one, Happened::Entry(entry) if entry.kind == "note"));
+    let undone = place(|one| matches!(one, Happened::Undone(_)));
+    assert!(ordered < noted && noted < undone, "{:?}", file.timeline);
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn findings_about_one_subject_join_one_case_and_the_same_finding_twice_is_once() {
     let house = House::new().await;
     house.devices(10).await;

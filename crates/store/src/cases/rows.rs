@@ -63,7 +63,7 @@ pub(super) async fn add_entry(
     connection: &mut AnyConnection,
     entry: &CaseEntry,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO case_entries VALUES ($1, $2, $3, $4, $5, $6)")
+    sqlx::query("INSERT INTO case_entries VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING")
         .bind(entry.id.to_string())
         .bind(entry.case.to_string())
         .bind(row::nanos(entry.at))
