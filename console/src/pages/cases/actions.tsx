@@ -113,7 +113,7 @@ function Decisions({ of }: { of: Action }) {
       </div>
     );
   }
-  if (of.state === "done" && of.impact !== "permanent" && of.impact !== "none") {
+  if (of.can_undo) {
     return (
       <Act
         name="Undo"

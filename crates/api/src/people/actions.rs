@@ -162,6 +162,8 @@ pub(crate) struct ActionView {
     /// How far it came.
     #[schema(value_type = ActionStateDoc)]
     state: ActionState,
+    /// Whether it holds something now that can be undone.
+    can_undo: bool,
     /// Why it is in that state.
     why: String,
     /// Why it was ordered.
@@ -189,8 +191,10 @@ pub(crate) struct ActionView {
 
 impl From<ActionRecord> for ActionView {
     fn from(record: ActionRecord) -> Self {
+        let can_undo = record.state == ActionState::Done && record.memory.is_some();
         let order = record.order;
         Self {
+            can_undo,
             id: order.id,
             case: order.case,
             playbook: record.playbook,
