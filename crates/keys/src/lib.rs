@@ -6,6 +6,7 @@
 
 mod log_key;
 mod secret;
+mod secret_source;
 mod signing;
 mod source;
 mod store;
@@ -13,6 +14,7 @@ mod wrap;
 
 pub use log_key::LogKey;
 pub use secret::Secret;
+pub use secret_source::{SecretError, SecretSource};
 pub use signing::{SigningKey, SigningKeyError};
 pub use source::{KeySource, SourceError};
 pub use store::{Keystore, KeystoreError};

@@ -138,6 +138,9 @@ impl Config {
         self.respond
             .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
+        self.vault
+            .check()
+            .map_err(|error| ConfigError::plain("configuration", error))?;
         if self.keys.named() > 1 {
             return Err(ConfigError::plain(
                 "configuration",

@@ -7,6 +7,7 @@ mod database;
 mod doors;
 mod files;
 mod folders;
+mod objects;
 mod whose;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -32,7 +33,8 @@ use crate::{
   palisade doctor
 
 With a data directory it looks at that, on the machine of the server, running or not. Without one it asks the server that
-you are logged in to, which looks at itself. It changes nothing. The exit code is 0 where nothing fails.")]
+you are logged in to, which looks at itself. It changes nothing; where sealed files are it writes a file, reads it back and
+takes it away. The exit code is 0 where nothing fails.")]
 pub(crate) struct DoctorCommand {
     /// The data directory; without it the server is asked
     #[arg(long, value_name = "DIR", env = "PALISADE_DATA")]
@@ -97,6 +99,7 @@ async fn examine(config: &Config, data: &DataDir) -> Vec<Finding> {
             return findings;
         }
     };
+    findings.push(objects::examine(config, data).await);
     findings.extend(database::examine(data, running).await);
     let doors = tokio::task::block_in_place(|| doors::examine(config, data, running));
     findings.extend(doors);

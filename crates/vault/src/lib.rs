@@ -6,8 +6,11 @@
 
 mod export;
 mod file_key;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod meter;
+mod objects;
 mod read;
 mod record;
 mod roll;
@@ -21,6 +24,7 @@ mod works;
 pub use export::{ExportError, Exporter, Form, MAX_RECIPIENTS, Recipient, RecipientError};
 pub use file_key::FileKey;
 pub use keys::KeyError;
+pub use objects::{Objects, ObjectsConfig, ObjectsError, Probed, Versioning};
 pub use read::{Found, MAX_LIMIT, Query};
 pub use record::Record;
 pub use roll::Rolled;

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use object_store::{ObjectStoreExt, PutPayload, path::Path};
+use bytes::Bytes;
 use palisade_core::{ObjectId, SegmentId};
 use palisade_store::{ObjectState, VaultObject, day_of};
 
@@ -156,9 +156,7 @@ impl Vault {
         let sealed = tokio::task::spawn_blocking(move || seal(&rows, &key.key, &path)).await;
         let sealed = sealed.map_err(|error| VaultError::Io(std::io::Error::other(error)))??;
         object.bytes = sealed.len() as u64;
-        self.objects
-            .put(&Path::from(object.path.as_str()), PutPayload::from(sealed))
-            .await?;
+        self.place.put(&object.path, Bytes::from(sealed)).await?;
         Ok(object)
     }
 
@@ -171,10 +169,7 @@ impl Vault {
         let mut swept = 0;
         for state in [ObjectState::Writing, ObjectState::Dead] {
             for object in self.store.vault().objects_in(state).await? {
-                match self.objects.delete(&Path::from(object.path.as_str())).await {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
+                self.place.delete(&object.path).await?;
                 self.store.vault().forget_object(&object.id).await?;
                 swept += 1;
             }

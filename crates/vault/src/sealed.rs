@@ -46,13 +46,36 @@ const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 pub enum SealedError {
     /// It does not open: it was changed or moved, or the key is another.
     #[error("a sealed file cannot be used: {0}")]
-    Parquet(#[from] ParquetError),
+    Parquet(#[source] ParquetError),
+    /// The object store does not give it.
+    #[error("a sealed file cannot be had from the object store: {0}")]
+    Objects(#[source] object_store::Error),
     /// There is nothing to seal.
     #[error("there are no messages to seal")]
     Empty,
     /// It holds other columns than it should.
     #[error("a sealed file holds something else than messages: {0}")]
     Arrow(#[from] ArrowError),
+}
+
+impl From<ParquetError> for SealedError {
+    fn from(error: ParquetError) -> Self {
+        match error {
+            ParquetError::External(cause) => match cause.downcast() {
+                Ok(cause) => Self::Objects(*cause),
+                Err(cause) => Self::Parquet(ParquetError::External(cause)),
+            },
+            error => Self::Parquet(error),
+        }
+    }
+}
+
+impl SealedError {
+    /// Whether it may be had later: nothing says that it was changed.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Objects(cause) if !matches!(cause, object_store::Error::NotFound { .. }))
+    }
 }
 
 fn schema() -> Arc<Schema> {

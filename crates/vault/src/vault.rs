@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,19 +11,21 @@ use std::{
     time::Duration,
 };
 
-use object_store::{ObjectStore, local::LocalFileSystem};
+use object_store::ObjectStore;
 use palisade_core::{
     Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome,
     port::{CannotKeep, Journal, JournalError, Telemetry, TelemetrySink},
 };
 use palisade_keys::VersionedWrap;
-use palisade_store::{Store, StoreError, VaultMark};
+use palisade_store::{ObjectState, Store, StoreError, VaultMark};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Log, LogError, LogFault, LogFile, Mark, Opened, RollAt, Worked,
+    Log, LogError, LogFault, LogFile, Mark, Objects, ObjectsConfig, ObjectsError, Opened, RollAt,
+    Worked,
     keys::{KeyError, SegmentKeys},
     meter::Meter,
     sealed::SealedError,
@@ -38,10 +40,12 @@ pub struct VaultConfig {
     pub roll_mb: u32,
     /// After how many seconds it is, however small.
     pub roll_after_s: u32,
-    /// The folder of sealed files; relative to the data directory.
+    /// The folder of sealed files, where `vault.objects` names no store; relative to the data directory.
     pub objects_dir: PathBuf,
     /// How many messages an account or a token may read within a minute, about.
     pub read_per_minute: u64,
+    /// An object store for sealed files, in place of the folder.
+    pub objects: ObjectsConfig,
 }
 
 impl Default for VaultConfig {
@@ -51,7 +55,28 @@ impl Default for VaultConfig {
             roll_after_s: 600,
             objects_dir: PathBuf::from("vault/objects"),
             read_per_minute: 100_000,
+            objects: ObjectsConfig::default(),
         }
+    }
+}
+
+impl VaultConfig {
+    /// Refuses what cannot work or is not safe.
+    ///
+    /// # Errors
+    /// Begins with the key that is wrong, and says what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        self.objects
+            .check()
+            .map_err(|why| format!("vault.objects.{why}"))
+    }
+
+    /// The place of sealed files. Nothing is asked of a store yet.
+    ///
+    /// # Errors
+    /// When it cannot work, or a file or a secret that it names cannot be read.
+    pub fn open_objects(&self, data: &Path) -> Result<Objects, ObjectsError> {
+        Objects::open(&self.objects, &data.join(&self.objects_dir), data)
     }
 }
 
@@ -91,7 +116,7 @@ pub enum VaultError {
     Sealed(#[from] SealedError),
     /// The object store failed.
     #[error("the object store: {0}")]
-    Objects(#[from] object_store::Error),
+    Objects(#[from] ObjectsError),
     /// A hold stands against it.
     #[error("the hold {0} stands against it: release that first")]
     Held(String),
@@ -112,6 +137,10 @@ pub struct Vault {
     pub(crate) keys: SegmentKeys,
     pub(crate) root: Arc<dyn VersionedWrap>,
     pub(crate) objects: Arc<dyn ObjectStore>,
+    /// Where they are written and taken away.
+    pub(crate) place: Objects,
+    /// Why the log could not be rolled the last time.
+    trouble: Mutex<Option<String>>,
     /// The last file of the log that is in sealed files.
     pub(crate) rolled: AtomicU64,
     meter: Meter,
@@ -127,6 +156,10 @@ const READS: usize = 4;
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// How often sealed files are looked after. What does not count any more stays as long, for whoever reads it now.
 const WORK_EVERY: Duration = Duration::from_secs(600);
+/// How much longer than usual it takes at the most until what failed is tried again.
+const MOST_PATIENCE: u32 = 60;
+/// How long the start waits for an object store.
+const LOOK: Duration = Duration::from_secs(5);
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -150,9 +183,8 @@ impl Vault {
             clock,
         } = parts;
         let keys = SegmentKeys::open(store.clone(), root.clone(), clock.clone()).await?;
-        let folder = data.join(&config.objects_dir);
-        make_folder(&folder).map_err(VaultError::Io)?;
-        let objects = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
+        let place = config.open_objects(&data)?;
+        check_place(&place, &store).await?;
         let known = of_log(store.vault().mark().await?);
         let roll_at = RollAt {
             bytes: u64::from(config.roll_mb.max(1)) * 1024 * 1024,
@@ -167,7 +199,9 @@ impl Vault {
             log: Arc::new(log),
             keys,
             root,
-            objects: Arc::new(objects),
+            objects: place.reader(),
+            place,
+            trouble: Mutex::default(),
             rolled: AtomicU64::new(known.rolled),
             meter: Meter::new(config.read_per_minute),
             works: tokio::sync::Mutex::default(),
@@ -182,7 +216,10 @@ impl Vault {
                 vault.log.remove(damage.file).map_err(VaultError::Io)?;
             }
         }
-        vault.sweep().await?;
+        // A store on another machine may be away: messages are taken all the same.
+        if !vault.place.is_remote() {
+            vault.sweep().await?;
+        }
         Ok(vault)
     }
 
@@ -215,22 +252,49 @@ impl Vault {
     }
 
     async fn keep_rolling(&self, cancel: &CancellationToken) {
-        let mut worked = tokio::time::Instant::now();
+        let mut work_at = match self.place.is_remote() {
+            // What was never finished is taken away now, as it was not when the vault was opened.
+            true => Instant::now(),
+            false => Instant::now() + WORK_EVERY,
+        };
+        let mut failed = 0;
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(MARK_EVERY) => {}
-                () = cancel.cancelled() => return,
-            }
-            if let Err(error) = self.roll().await {
-                tracing::error!(%error, "the telemetry log could not be rolled; trying again");
-            }
-            if worked.elapsed() >= WORK_EVERY {
-                worked = tokio::time::Instant::now();
-                if let Err(error) = self.work().await {
-                    tracing::warn!(%error, "sealed files could not be looked after; trying again");
+            let pause = MARK_EVERY * 2_u32.saturating_pow(failed).min(MOST_PATIENCE);
+            let step = async {
+                tokio::time::sleep(pause).await;
+                let rolled = self.roll_again(failed > 0).await;
+                if rolled.is_ok() && Instant::now() >= work_at {
+                    work_at = Instant::now() + WORK_EVERY;
+                    if let Err(error) = self.work().await {
+                        tracing::warn!(%error, "sealed files could not be looked after; trying again");
+                    }
                 }
-            }
+                rolled
+            };
+            // What is cut short here is as what a power cut leaves.
+            let rolled = tokio::select! {
+                rolled = step => rolled,
+                () = cancel.cancelled() => return,
+            };
+            failed = match rolled {
+                Ok(()) => 0,
+                Err(error) => {
+                    tracing::error!(%error, "the telemetry log could not be rolled; it is kept, and tried again");
+                    *self.trouble.lock() = Some(error.to_string());
+                    failed + 1
+                }
+            };
         }
+    }
+
+    async fn roll_again(&self, has_failed: bool) -> Result<(), VaultError> {
+        if has_failed {
+            // What the last attempt left is taken away before there is more of it.
+            self.sweep().await?;
+        }
+        self.roll().await?;
+        *self.trouble.lock() = None;
+        Ok(())
     }
 
     async fn work(&self) -> Result<(), VaultError> {
@@ -252,6 +316,12 @@ impl Vault {
     #[must_use]
     pub fn is_failing(&self) -> bool {
         self.log.is_failing()
+    }
+
+    /// Why the log could not be rolled into sealed files the last time; it is kept as long.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// The number of the last message that is durable.
@@ -316,12 +386,24 @@ impl TelemetrySink for Vault {
     }
 }
 
-fn make_folder(path: &std::path::Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
+/// Refuses a place where the sealed files are not that there are. That it does not answer is no reason.
+async fn check_place(place: &Objects, store: &Store) -> Result<(), VaultError> {
+    let live = store.vault().objects_in(ObjectState::Live).await?;
+    let Some(newest) = live.last() else {
+        return Ok(());
+    };
+    match tokio::time::timeout(LOOK, place.check_has(&newest.path)).await {
+        Ok(Err(error @ ObjectsError::Elsewhere { .. })) => Err(error.into()),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "sealed files cannot be reached now");
+            Ok(())
+        }
+        Err(_) => {
+            tracing::warn!("sealed files cannot be reached now: the object store does not answer");
+            Ok(())
+        }
+    }
 }
 
 fn of_log(mark: VaultMark) -> Mark {

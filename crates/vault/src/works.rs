@@ -138,8 +138,9 @@ impl Vault {
             }
             self.erase_from_objects(device).await?
         };
-        self.sweep().await?;
+        // The keys first: a store that is away keeps nothing that anybody could open.
         self.scrub().await?;
+        self.sweep().await?;
         Ok(worked)
     }
 

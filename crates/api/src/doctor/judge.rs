@@ -8,6 +8,7 @@ use palisade_export::{ExportState, ExportStatus};
 use palisade_identity::CaCertificate;
 use palisade_respond::Switch;
 use palisade_store::CheckpointRow;
+use palisade_vault::{ObjectsError, Probed, Versioning};
 
 use super::Finding;
 
@@ -225,9 +226,10 @@ pub fn detection(stats: &DetectStats) -> Finding {
     }
 }
 
-/// What devices send and is kept.
+/// What devices send and is kept: whether it can be, how many messages were, and why the log cannot be rolled into
+/// sealed files, if it cannot.
 #[must_use]
-pub fn vault(is_failing: bool, messages: u64) -> Finding {
+pub fn vault(is_failing: bool, messages: u64, trouble: Option<&str>) -> Finding {
     const CHECK: &str = "vault";
     if is_failing {
         return Finding::fail(
@@ -236,7 +238,41 @@ pub fn vault(is_failing: bool, messages: u64) -> Finding {
             "make room on the disk, and look into the log; it goes on by itself",
         );
     }
+    if let Some(trouble) = trouble {
+        return Finding::warn(
+            CHECK,
+            format!(
+                "messages are kept in the log and cannot be rolled into sealed files: {trouble}"
+            ),
+            "`palisade doctor --data` looks at the object store; the log grows until it is there again, and goes on by \
+             itself",
+        );
+    }
     Finding::ok(CHECK, format!("{messages} messages were kept so far"))
+}
+
+/// The place of sealed files, where something was written, read and taken away.
+#[must_use]
+pub fn sealed_files(place: &str, probed: &Result<Probed, ObjectsError>) -> Finding {
+    const CHECK: &str = "sealed files";
+    match probed {
+        Ok(Probed {
+            versioning: Versioning::None,
+        }) => Finding::ok(CHECK, format!("{place} can be written, read and emptied")),
+        Ok(Probed {
+            versioning: Versioning::Kept,
+        }) => Finding::ok(
+            CHECK,
+            format!(
+                "{place} can be written, read and emptied; it keeps versions, which an erasure deletes one by one"
+            ),
+        ),
+        Err(error) => Finding::fail(
+            CHECK,
+            format!("{place}: {error}"),
+            "correct [vault.objects], or what the store allows this key to do; docs/vault.md lists what is needed",
+        ),
+    }
 }
 
 /// Whether the rules in force are the newest ones.

@@ -83,6 +83,7 @@ async fn examine(state: &PeopleState) -> Vec<Finding> {
     findings.push(doctor::vault(
         parts.vault.is_failing(),
         parts.vault.newest(),
+        parts.vault.trouble().as_deref(),
     ));
     findings.push(doctor::switch(&parts.respond.switch()));
     match in_time(parts.exports.status()).await {

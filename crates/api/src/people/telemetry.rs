@@ -282,7 +282,15 @@ impl From<VaultError> for Problem {
             VaultError::Store(error) => error.into(),
             VaultError::Journal(error) => error.into(),
             VaultError::Held(_) => Self::conflict(error),
-            VaultError::Objects(_) | VaultError::Io(_) => {
+            VaultError::Objects(_) => Self::unavailable(
+                "the object store of sealed files does not do what it should; the server's log says more. Run it again",
+                &error,
+            ),
+            VaultError::Sealed(ref sealed) if sealed.may_pass() => Self::unavailable(
+                "the object store of sealed files does not answer; try again",
+                &error,
+            ),
+            VaultError::Io(_) => {
                 Self::unavailable("the vault cannot be read now; try again", &error)
             }
             // A part is never given for the whole.
