@@ -11,7 +11,8 @@ import pyarrow.parquet.encryption
 import pytest
 
 import mosquitto
-from palisade import Palisade, run, wait_for
+from palisade import Palisade, binary, run, wait_for
+from test_people import account
 from test_vault import files, keeping
 
 MESSAGES = [b'{"gps":{"lat":52.516274}}', b"two", b"three"]
@@ -125,6 +126,49 @@ def test_pyarrow_reads_a_sealed_file_with_its_key_and_neither_without_nor_change
     reader = server.post("/api-tokens", {"name": "reader", "scopes": ["telemetry:read", "telemetry:write"]})["secret"]
     body = {"file": str(paths[0].relative_to(objects)), "reason": "curiosity"}
     assert server.rest("POST", "/telemetry/file-key", body, token=reader)[0] == 403
+
+
+def test_a_role_with_a_mask_gets_rounded_places_in_each_form_at_the_command_line(server, tmp_path):
+    cedar = ("@id(\"reads\")\n@mask(\"payload.gps.lat:round(1)\")\npermit (principal in Role::\"support\", "
+             "action in [Action::\"telemetry:read\"], resource);")
+    wrong = tmp_path / "wrong.cedar"
+    wrong.write_text(cedar.replace("round(1)", "blur"))
+    refused = server.cli("role", "create", "support", wrong, "--description", "support", check=False)
+    assert refused.returncode != 0 and b"line 2" in refused.stderr and b"round(2)" in refused.stderr, refused.stderr
+    server.post("/roles", {"name": "support", "description": "support", "cedar": cedar})
+    session = account(server, "sam", "support")
+    environment = {**server.environment(), "PALISADE_TOKEN": session}
+
+    def cli(*arguments):
+        return run(binary("palisade"), "vault", *arguments, "--device", server.device.name, "--purpose", "a ticket",
+                   env=environment)
+
+    out = json.loads(cli("read", "--json").stdout)
+    assert json.loads(out["items"][0]["payload"]) == {"gps": {"lat": 52.5}}
+    # "two" and "three" are no JSON: what cannot be looked into is withheld.
+    assert out["withheld"] == 2 and all("payload" not in item for item in out["items"][1:])
+    assert b"withheld" in cli("read").stdout
+    masked = [b'{"gps":{"lat":52.5}}', None, None]
+    for form in ("parquet", "arrow", "csv", "ndjson"):
+        path = tmp_path / f"out.{form}"
+        done = json.loads(cli("export", "--format", form, "--out", path, "--json").stdout)
+        assert (done["messages"], done["withheld"]) == (3, 2)
+        content = path.read_bytes()
+        assert b"52.516" not in content and base64.b64encode(MESSAGES[0]) not in content
+        if form == "parquet":
+            table = pyarrow.parquet.read_table(path)
+            assert payloads(table) == masked and table["withheld"].to_pylist() == [False, True, True]
+        elif form == "arrow":
+            with pyarrow.ipc.open_stream(content) as stream:
+                assert payloads(stream.read_all()) == masked
+        elif form == "csv":
+            rows = list(csv.DictReader(io.StringIO(content.decode())))
+            assert base64.b64decode(rows[0]["payload_base64"]) == masked[0] and rows[1]["payload_base64"] == ""
+    # The key of the files would get around the mask: it is another right.
+    objects = server.data / "vault" / "objects"
+    refused = run(binary("palisade"), "vault", "key", files(objects)[0].relative_to(objects), "--reason", "curiosity",
+                  "--out", tmp_path / "key.json", env=environment, check=False)
+    assert refused.returncode != 0 and not (tmp_path / "key.json").exists()
 
 
 def test_what_was_there_stays_where_an_export_is_refused(server, tmp_path):

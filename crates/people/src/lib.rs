@@ -48,8 +48,9 @@ pub use recovery_codes::RecoveryCodes;
 pub use relying_party::OriginError;
 pub use role::{NotARole, Role, RoleName};
 pub use roles::{
-    ActionInfo, Catalogue, Circumstances, Directory, Held, Place, Reach, RoleBook, RoleProblem,
-    RoleText, RoleView, Roles, Standing, Via, WriteRoleError, WriteTeamError,
+    ActionInfo, Catalogue, Circumstances, Directory, Held, Mask, MaskError, MaskSalt, Place, Reach,
+    RoleBook, RoleProblem, RoleText, RoleView, Roles, Standing, Via, WriteRoleError,
+    WriteTeamError,
 };
 pub use second_factor::{Confirmed, Enrolment};
 pub use workshop::{Workshop, WorkshopError};

@@ -10,7 +10,7 @@ use palisade_keys::Keystore;
 use palisade_store::Store;
 
 use crate::{
-    AccountsConfig, Blocklist, BlocklistError, OpenError, PasswordHash, PasswordPolicy,
+    AccountsConfig, Blocklist, BlocklistError, MaskSalt, OpenError, PasswordHash, PasswordPolicy,
     PeopleError, Role, RoleBook, RoleText, SessionRules, Workshop,
     attempts::Attempts,
     notices::Post,
@@ -32,6 +32,7 @@ pub struct People {
     /// The hash of no password that anybody knows.
     pub(crate) decoy: PasswordHash,
     pub(crate) seal: Seal,
+    mask_salt: MaskSalt,
     pub(crate) max_passkeys: u32,
     config: AccountsConfig,
     relying_party: OnceLock<RelyingParty>,
@@ -64,6 +65,7 @@ impl People {
         data: &Path,
     ) -> Result<Arc<Self>, OpenError> {
         let seal = Seal::open(&ground.keys)?;
+        let mask_salt = MaskSalt::open(&ground.keys)?;
         let providers = Providers::open(&config.oidc, data, &ground.clock)?;
         let nobodys = secret::generate("").map_err(|_| OpenError::Seal)?;
         Ok(Arc::new(Self {
@@ -75,6 +77,7 @@ impl People {
             attempts: Attempts::default(),
             decoy: PasswordHash::of(&nobodys)?,
             seal,
+            mask_salt,
             max_passkeys: u32::try_from(config.passkeys.max_per_account).unwrap_or(u32::MAX),
             config: config.clone(),
             relying_party: OnceLock::new(),
@@ -100,6 +103,12 @@ impl People {
 
     pub(crate) fn relying_party(&self) -> Result<&RelyingParty, PeopleError> {
         self.relying_party.get().ok_or(PeopleError::NoOrigin)
+    }
+
+    /// What values are hashed with that a role may not show.
+    #[must_use]
+    pub fn mask_salt(&self) -> &MaskSalt {
+        &self.mask_salt
     }
 
     /// What a password must be.

@@ -137,7 +137,7 @@ function MessageTable({ messages, reads }: { messages: readonly Passed[]; reads:
 }
 
 function Content({ of }: { of: Passed }) {
-  if (of.payload_base64 == null) return <>–</>;
+  if (of.payload_base64 == null) return <>{of.withheld ? "withheld: your role does not show it" : "–"}</>;
   const { form, text } = readPayload(of.payload_base64);
   if (form === "empty") return <span className="quiet">empty</span>;
   const isCut = of.size > Math.floor((of.payload_base64.length * 3) / 4);

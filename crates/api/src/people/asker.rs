@@ -6,7 +6,13 @@ use axum::{
 };
 use palisade_core::DeviceId;
 
-use super::{PeopleState, access::Scope, auth::Caller, gate::Source, target::may_still};
+use super::{
+    PeopleState,
+    access::Scope,
+    auth::Caller,
+    gate::Source,
+    target::{Hidden, may_still},
+};
 use crate::problem::Problem;
 
 /// Who asks, and with what they showed who they are.
@@ -14,6 +20,8 @@ pub(crate) struct Asker {
     pub(crate) caller: Caller,
     pub(crate) source: Source,
     pub(crate) headers: HeaderMap,
+    /// What they do not see of payloads.
+    pub(crate) hidden: Hidden,
 }
 
 impl FromRequestParts<PeopleState> for Asker {
@@ -21,18 +29,22 @@ impl FromRequestParts<PeopleState> for Asker {
 
     async fn from_request_parts(parts: &mut Parts, state: &PeopleState) -> Result<Self, Problem> {
         let source = parts.extensions.get::<Source>().copied();
+        // Every gate says what is hidden: where none did, nothing is shown.
+        let hidden = parts.extensions.get::<Hidden>().cloned();
+        let hidden = hidden.ok_or_else(|| Problem::internal(&"nobody said what is hidden here"))?;
         Ok(Self {
             caller: Caller::from_request_parts(parts, state).await?,
             source: source.unwrap_or(Source(None)),
             headers: parts.headers.clone(),
+            hidden,
         })
     }
 }
 
 impl Asker {
-    /// Whether they may still do to a device what they began to do.
+    /// Whether they may still do to a device what they began to do. From now on they do not see what they may not see now.
     pub(crate) async fn may_still(
-        &self,
+        &mut self,
         state: &PeopleState,
         right: (&'static str, Scope),
         device: &DeviceId,
@@ -41,9 +53,12 @@ impl Asker {
         let found = authenticator
             .authenticate(&self.headers, self.source.0)
             .await;
-        match found {
+        let permitted = match found {
             Ok(caller) => may_still(state.store(), &caller, right, device).await,
-            Err(_) => false,
-        }
+            Err(_) => None,
+        };
+        let may = permitted.is_some();
+        self.hidden = permitted.unwrap_or_default();
+        may
     }
 }

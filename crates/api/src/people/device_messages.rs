@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
+use zeroize::Zeroizing;
 
 use self::stream::stream_messages;
 use super::{
@@ -31,12 +32,15 @@ use super::{
     extract::{Path, Query},
     routes::Routes,
     schema,
+    target::Hidden,
     whole::Whole,
 };
 use crate::problem::{Problem, ProblemKind};
 
 /// Bytes of a payload that are shown.
 const MAX_PAYLOAD: usize = 4 * 1024;
+/// Bytes of a payload that are looked at where something of it is hidden; a larger one is withheld.
+const MAX_MASKED: usize = 16 * 1024;
 /// Messages that an answer in one piece holds at most.
 const MAX_SAMPLE: usize = 200;
 
@@ -111,10 +115,23 @@ pub(crate) struct PassedView {
     /// The payload in base64, the first 4096 bytes of it; null for who may not read it.
     #[schema(value_type = Option<String>)]
     payload_base64: Option<String>,
+    /// Whether the payload is withheld: the caller's role hides something of payloads, and this one cannot be looked into.
+    withheld: bool,
 }
 
-impl From<Passed> for PassedView {
-    fn from(passed: Passed) -> Self {
+impl PassedView {
+    /// As whoever watches may see it.
+    fn of(passed: Passed, state: &PeopleState, Hidden(mask): &Hidden) -> Self {
+        let is_whole = |bytes: &Vec<u8>| bytes.len() == passed.size;
+        let had_payload = passed.payload.is_some();
+        let salt = state.parts().people.mask_salt();
+        let topic = passed.topic.as_str();
+        let shown = match passed.payload {
+            None => None,
+            Some(bytes) if mask.is_empty() => Some(Zeroizing::new(bytes)),
+            Some(bytes) if is_whole(&bytes) => mask.apply(topic, &bytes, salt),
+            Some(_) => None,
+        };
         Self {
             at: passed.at,
             way: passed.way,
@@ -122,7 +139,9 @@ impl From<Passed> for PassedView {
             qos: passed.qos,
             retain: passed.retain,
             size: passed.size as u64,
-            payload_base64: passed.payload.map(|bytes| BASE64_STANDARD.encode(bytes)),
+            withheld: had_payload && shown.is_none(),
+            payload_base64: shown
+                .map(|bytes| BASE64_STANDARD.encode(&bytes[..bytes.len().min(MAX_PAYLOAD)])),
         }
     }
 }
@@ -135,6 +154,9 @@ pub(crate) struct MessageSample {
     /// Messages that are not among them because there were too many.
     #[schema(minimum = 0)]
     skipped: u64,
+    /// Messages among them whose payload is withheld.
+    #[schema(minimum = 0)]
+    withheld: usize,
 }
 
 /// Watches the messages of a device, without what is in them.
@@ -164,7 +186,8 @@ async fn watch_messages(
 
 /// Watches the messages of a device, with what is in them.
 ///
-/// As for the messages without, and with the first 4096 bytes of each payload.
+/// As for the messages without, and with the first 4096 bytes of each payload. Where the policy that lets the caller read has a
+/// `@mask`, payloads come masked, or not at all.
 #[utoipa::path(
     get,
     path = "/api/v1/devices/{id}/messages/payloads",
@@ -209,7 +232,12 @@ async fn answer(
 ) -> Result<Response, Problem> {
     known_device(&state, &asked.device).await?;
     let gateway = &state.parts().gateway;
-    let watching = gateway.watch(&asked.device, right.payload);
+    // What is masked is looked into whole.
+    let payload = match asked.asker.hidden.0.is_empty() {
+        true => right.payload,
+        false => right.payload.map(|_| MAX_MASKED),
+    };
+    let watching = gateway.watch(&asked.device, payload);
     let watching = watching
         .map_err(|error| Problem::new(ProblemKind::TooMany, error.to_string()).retry_after(5))?;
     let told = record(&state, right, &asked).await?;
@@ -217,7 +245,12 @@ async fn answer(
         true => stream_messages(state, right, asked, watching),
         false => {
             let seconds = query.seconds.map_or(1, |seconds| seconds.value());
-            let sample = sample(&state, watching, Duration::from_secs(seconds.into())).await;
+            let sample = sample(
+                &state,
+                (watching, &asked.asker.hidden),
+                Duration::from_secs(seconds.into()),
+            )
+            .await;
             Json(sample).into_response()
         }
     };
@@ -252,7 +285,11 @@ async fn record(state: &PeopleState, right: Right, asked: &Asked) -> Result<Even
     Ok(id)
 }
 
-async fn sample(state: &PeopleState, mut watching: Watching, time: Duration) -> MessageSample {
+async fn sample(
+    state: &PeopleState,
+    (mut watching, hidden): (Watching, &Hidden),
+    time: Duration,
+) -> MessageSample {
     let (closing, end) = (state.closing().clone(), Instant::now() + time);
     let mut items: Vec<PassedView> = Vec::new();
     while items.len() < MAX_SAMPLE {
@@ -264,9 +301,11 @@ async fn sample(state: &PeopleState, mut watching: Watching, time: Duration) -> 
         if found.is_empty() {
             break;
         }
-        items.extend(found.into_iter().map(PassedView::from));
+        let found = found.into_iter();
+        items.extend(found.map(|passed| PassedView::of(passed, state, hidden)));
     }
     MessageSample {
+        withheld: items.iter().filter(|item| item.withheld).count(),
         items,
         skipped: watching.skipped(),
     }

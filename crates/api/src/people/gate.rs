@@ -26,7 +26,7 @@ use super::{
     policy,
     replay::{self, Replay, Replayed},
     routes::{Effect, Rule},
-    target::{Decided, Within, decide},
+    target::{Decided, Hidden, Within, decide},
 };
 use crate::problem::{Problem, ProblemKind};
 
@@ -93,9 +93,12 @@ impl Gate {
         if let Some(caller) = &caller {
             watch.caller(caller);
             match self.decide(watch, caller, &mut request, source).await {
-                Ok(within) => request.extensions_mut().insert(within),
+                Ok((within, hidden)) => {
+                    request.extensions_mut().insert(within);
+                    request.extensions_mut().insert(hidden);
+                }
                 Err(problem) => return problem.into_response(),
-            };
+            }
             let of_our_page = match caller.person {
                 Some(_) => cookie::is_of_our_page(&request),
                 None => Ok(()),
@@ -181,13 +184,13 @@ impl Gate {
         caller: &Caller,
         request: &mut Request,
         source: Option<IpAddr>,
-    ) -> Result<Within, Problem> {
+    ) -> Result<(Within, Hidden), Problem> {
         let (Access::Scoped(scope) | Access::Published(scope)) = self.rule.access else {
-            return Ok(Within::default());
+            return Ok((Within::default(), Hidden::default()));
         };
         let asked = (self.rule.action, scope, self.rule.target);
         let (why, problem) = match decide(self.state.store(), caller, asked, request).await? {
-            Decided::Go(within) => return Ok(within),
+            Decided::Go(within, hidden) => return Ok((within, hidden)),
             Decided::Refused(why) => (why.clone(), Problem::new(ProblemKind::Forbidden, why)),
             Decided::Unknown(what) => {
                 let why = format!("{what} is none of theirs or does not exist");

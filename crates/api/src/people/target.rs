@@ -4,7 +4,7 @@
 
 use axum::{RequestExt, extract::RawPathParams, extract::Request};
 use palisade_core::DeviceId;
-use palisade_people::{Place, Reach, Standing};
+use palisade_people::{Mask, Place, Reach, Standing};
 use palisade_store::{Bounds, Store};
 
 use super::{access::Scope, auth::Caller};
@@ -49,9 +49,13 @@ impl Target {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Within(pub(crate) Option<Vec<Bounds>>);
 
+/// What of payloads a caller does not see as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hidden(pub(crate) Mask);
+
 /// What was decided about a caller.
 pub(crate) enum Decided {
-    Go(Within),
+    Go(Within, Hidden),
     /// They may not, and this is why.
     Refused(String),
     /// There is no such thing, as far as they may know.
@@ -65,7 +69,7 @@ pub(crate) async fn decide(
     (action, scope, target): (&'static str, Scope, Target),
     request: &mut Request,
 ) -> Result<Decided, Problem> {
-    let everywhere = Ok(Decided::Go(Within(None)));
+    let everywhere = Ok(Decided::Go(Within(None), Hidden::default()));
     let Some(person) = &caller.person else {
         return match caller.scopes.allow(scope) {
             true => everywhere,
@@ -82,9 +86,9 @@ pub(crate) async fn decide(
     let Some(index) = standing.catalogue().index_of(action) else {
         return Ok(Decided::Refused(why_not(standing, action)));
     };
-    let may_at = |place| match standing.may(index, place) {
-        true => Decided::Go(Within(None)),
-        false => Decided::Refused(why_not(standing, action)),
+    let may_at = |place| match standing.permit(index, place) {
+        Some(mask) => Decided::Go(Within(None), Hidden(mask)),
+        None => Decided::Refused(why_not(standing, action)),
     };
     match (standing.reach(index), target) {
         (Reach::Everywhere, _) => everywhere,
@@ -93,7 +97,7 @@ pub(crate) async fn decide(
         (Reach::Somewhere, Target::Server) => Ok(may_at(Place::Server)),
         (Reach::Somewhere, Target::List) => Ok(match standing.within(index) {
             Some(bounds) if bounds.is_empty() => Decided::Refused(why_not(standing, action)),
-            within => Decided::Go(Within(within)),
+            within => Decided::Go(Within(within), Hidden::default()),
         }),
         (Reach::Somewhere, Target::Device) => {
             let id = device_of(request).await;
@@ -102,11 +106,11 @@ pub(crate) async fn decide(
                 None => None,
             };
             // Whether the device is of others or of nobody, the answer is the same.
-            Ok(match device {
-                Some(device) if standing.may(index, Place::Device(&device)) => {
-                    Decided::Go(Within(None))
-                }
-                _ => {
+            let permitted =
+                device.and_then(|device| standing.permit(index, Place::Device(&device)));
+            Ok(match permitted {
+                Some(mask) => Decided::Go(Within(None), Hidden(mask)),
+                None => {
                     let name = id.map_or_else(|| "of that name".to_owned(), |id| id.to_string());
                     Decided::Unknown(format!("device {name}"))
                 }
@@ -115,28 +119,28 @@ pub(crate) async fn decide(
     }
 }
 
-/// Whether a caller may still do to a device what a route let them do.
+/// Whether a caller may still do to a device what a route let them do, and then what they do not see of it.
 pub(crate) async fn may_still(
     store: &Store,
     caller: &Caller,
     (action, scope): (&'static str, Scope),
     id: &DeviceId,
-) -> bool {
+) -> Option<Hidden> {
     let Some(person) = &caller.person else {
-        return caller.scopes.allow(scope);
+        return caller.scopes.allow(scope).then(Hidden::default);
     };
     let standing = person.standing.as_ref();
     let index = match (person.first, standing.catalogue().index_of(action)) {
         (None, Some(index)) => index,
-        _ => return false,
+        _ => return None,
     };
     match standing.reach(index) {
-        Reach::Everywhere => true,
-        Reach::Nowhere => false,
-        Reach::Somewhere => match store.devices().find(id).await {
-            Ok(Some(device)) => standing.may(index, Place::Device(&device)),
-            Ok(None) | Err(_) => false,
-        },
+        Reach::Everywhere => Some(Hidden::default()),
+        Reach::Nowhere => None,
+        Reach::Somewhere => {
+            let device = store.devices().find(id).await.ok()??;
+            standing.permit(index, Place::Device(&device)).map(Hidden)
+        }
     }
 }
 

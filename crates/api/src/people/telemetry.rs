@@ -7,7 +7,7 @@ mod file_key;
 
 use std::time::Duration;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use palisade_core::{DeviceId, Timestamp, TopicFilter};
 use palisade_store::ObjectState;
@@ -15,6 +15,7 @@ use palisade_vault::{Found, Query as Wanted, Row, VaultError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
+use zeroize::Zeroizing;
 
 pub(crate) use self::book::ExportBook;
 use super::{
@@ -26,6 +27,7 @@ use super::{
     extract::{JsonBody, NoParameters, Path, Query},
     routes::Routes,
     schema,
+    target::Hidden,
     text::Line,
     tokens::present,
 };
@@ -98,7 +100,7 @@ impl<'de> Deserialize<'de> for Behind {
     }
 }
 
-/// A kept message. What it says is `payload` where that is text, `payload_base64` otherwise.
+/// A kept message. What it says is `payload` where that is text, `payload_base64` otherwise, and neither where it is withheld.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = KeptMessage)]
 pub(crate) struct RowView {
@@ -116,6 +118,8 @@ pub(crate) struct RowView {
     qos: u8,
     /// Whether the device asked to retain it.
     retain: bool,
+    /// Whether what it says is withheld: the caller's role hides something of payloads, and this one cannot be looked into.
+    withheld: bool,
     /// What it says.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -128,7 +132,8 @@ pub(crate) struct RowView {
 
 impl From<&Row> for RowView {
     fn from(row: &Row) -> Self {
-        let text = std::str::from_utf8(&row.payload).ok().map(str::to_owned);
+        let shown = row.shown();
+        let text = shown.and_then(|bytes| std::str::from_utf8(bytes).ok());
         Self {
             number: row.number,
             at: row.time(),
@@ -136,8 +141,12 @@ impl From<&Row> for RowView {
             topic: row.topic.to_string(),
             qos: row.qos,
             retain: row.retain,
-            payload_base64: text.is_none().then(|| BASE64.encode(&row.payload)),
-            payload: text,
+            withheld: row.withheld,
+            payload_base64: match text {
+                Some(_) => None,
+                None => shown.map(|bytes| BASE64.encode(bytes)),
+            },
+            payload: text.map(str::to_owned),
         }
     }
 }
@@ -149,6 +158,9 @@ pub(crate) struct TelemetryPage {
     items: Vec<RowView>,
     /// Where they go on: `after` of the next request. Null where there was nothing after this page.
     next: Option<String>,
+    /// Messages among them whose payload is withheld.
+    #[schema(minimum = 0)]
+    withheld: usize,
 }
 
 impl From<Found> for TelemetryPage {
@@ -156,6 +168,7 @@ impl From<Found> for TelemetryPage {
         let last = found.rows.last().filter(|_| found.has_more);
         Self {
             next: last.map(|row| format!("{}-{}", row.at, row.number)),
+            withheld: found.rows.iter().filter(|row| row.withheld).count(),
             items: found.rows.iter().map(RowView::from).collect(),
         }
     }
@@ -165,6 +178,7 @@ impl From<Found> for TelemetryPage {
 ///
 /// It is an act: the purpose, the device and how many messages were read are in the ledger before the answer leaves. Each
 /// reading is one of its own: an `Idempotency-Key` has no effect here. An answer has about two megabytes of messages at the most.
+/// Where the policy that lets the caller read has a `@mask`, payloads come masked, or not at all.
 #[utoipa::path(
     post,
     path = "/api/v1/devices/{id}/telemetry",
@@ -177,6 +191,7 @@ async fn read_telemetry(
     State(state): State<PeopleState>,
     Path(id): Path<DeviceId>,
     Query(NoParameters {}): Query<NoParameters>,
+    Extension(hidden): Extension<Hidden>,
     caller: Caller,
     JsonBody(request): JsonBody<TelemetryRequest>,
 ) -> Result<Done<TelemetryPage>, Problem> {
@@ -198,13 +213,32 @@ async fn read_telemetry(
         after: request.after.map(|Behind(at, number)| (at, number)),
         limit: request.limit,
     };
-    let found = vault.read(&wanted).await?;
+    let mut found = vault.read(&wanted).await?;
+    hide(&state, &hidden, &mut found);
     vault.has_read(&caller.name, found.rows.len());
     let target = told(&wanted, &found, "");
     let page = TelemetryPage::from(found);
     Ok(Done::changed(target, page)
         .because(Some(request.purpose))
         .about(id))
+}
+
+/// Masks what was found for whoever reads it.
+fn hide(state: &PeopleState, Hidden(mask): &Hidden, found: &mut Found) {
+    if mask.is_empty() {
+        return;
+    }
+    let salt = state.parts().people.mask_salt();
+    for row in &mut found.rows {
+        match mask.apply(&row.topic, &row.payload, salt) {
+            Some(shown) => row.payload = shown,
+            None => {
+                row.withheld = true;
+                row.payload = Zeroizing::default();
+            }
+        }
+        row.properties = Zeroizing::default();
+    }
 }
 
 /// Who has read much waits.
@@ -223,6 +257,10 @@ fn told(wanted: &Wanted, found: &Found, how: &str) -> String {
     let mut target = format!("{}: {} messages", wanted.device, found.rows.len());
     if let (Some(first), Some(last)) = (found.rows.first(), found.rows.last()) {
         target.push_str(&format!(" from {} to {}", first.time(), last.time()));
+    }
+    let withheld = found.rows.iter().filter(|row| row.withheld).count();
+    if withheld > 0 {
+        target.push_str(&format!(", {withheld} of them without payload"));
     }
     target.push_str(how);
     if let Some(topics) = &wanted.topics {

@@ -16,7 +16,7 @@ use crate::{
 const WATCH: &str = "/api/v1/devices/cam-1/messages";
 const READ: &str = "/api/v1/devices/cam-1/messages/payloads";
 
-async fn fleet() -> House {
+pub(crate) async fn fleet() -> House {
     let house = house().await;
     house.fleet(&["cam-1", "cam-2"]).await;
     for id in ["cam-1", "cam-2"] {
@@ -34,7 +34,7 @@ async fn fleet() -> House {
 }
 
 /// A device says something.
-async fn say(house: &House, device: &str, text: &str) {
+pub(crate) async fn say(house: &House, device: &str, text: &str) {
     let message = Submission {
         topic: format!("devices/{device}/x"),
         payload: text.to_owned().into(),
@@ -48,7 +48,7 @@ async fn say(house: &House, device: &str, text: &str) {
     published.await.expect("publishes");
 }
 
-async fn open(call: crate::house::Call<'_>) -> Answer {
+pub(crate) async fn open(call: crate::house::Call<'_>) -> Answer {
     let answer = call.header("accept", "text/event-stream").answer().await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.media_type(), "text/event-stream");
@@ -56,7 +56,7 @@ async fn open(call: crate::house::Call<'_>) -> Answer {
 }
 
 /// The next event's name and data; what only keeps the connection open is passed over.
-async fn next(stream: &mut Answer) -> Option<(String, Value)> {
+pub(crate) async fn next(stream: &mut Answer) -> Option<(String, Value)> {
     loop {
         let piece = stream.piece().await?;
         let field = |name: &str| {

@@ -21,6 +21,7 @@ mod four_eyes;
 mod house;
 mod idempotency;
 mod import;
+mod masks;
 mod messages;
 mod oidc;
 mod passkeys;

@@ -321,3 +321,17 @@ async fn roles_of_files_are_read_at_the_start_and_bad_ones_give_nothing() {
     let put = house.put("/api/v1/roles/looker", json!({ "cedar": good }));
     put.problem(409).await;
 }
+
+#[tokio::test]
+async fn a_policy_that_looks_at_the_time_permits_the_actions_of_a_scope_as_well() {
+    let house = house().await;
+    let cedar = "@id(\"a\")\npermit (principal, action in [Action::\"devices:read\"], resource)\nwhen { \
+                 context.hour < 24 };";
+    role(&house, "hourly", cedar).await;
+    account(&house, "hanna", "hourly").await;
+    let secret = session(&house, "hanna").await;
+    let list = house.anonymous(Method::GET, "/api/v1/devices");
+    list.cookie(&secret).expect(200).await;
+    let other = house.anonymous(Method::GET, "/api/v1/ledger");
+    other.cookie(&secret).problem(403).await;
+}

@@ -14,7 +14,7 @@ use crate::house::{House, house};
 
 const PATH: &str = "/api/v1/devices/cam-1/telemetry";
 
-async fn keep(house: &House, topic: &str, payload: &[u8]) {
+pub(crate) async fn keep(house: &House, topic: &str, payload: &[u8]) {
     let number = house.vault.keep(&Telemetry {
         at: house.clock.now(),
         device: &DeviceId::parse("cam-1").expect("an id"),

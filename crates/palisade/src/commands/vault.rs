@@ -312,7 +312,9 @@ fn read(
     if !session.output.is_json() {
         items.iter_mut().for_each(show);
     }
-    let answer = json!({ "items": items, "next": after });
+    let is_withheld = |item: &&Value| item.get("withheld") == Some(&Value::Bool(true));
+    let withheld = items.iter().filter(is_withheld).count();
+    let answer = json!({ "items": items, "next": after, "withheld": withheld });
     session.output.list(&answer, &COLUMNS)
 }
 
@@ -322,7 +324,10 @@ fn show(item: &mut Value) {
     let shown = match (text("payload"), text("payload_base64")) {
         (Some(payload), _) => payload.escape_debug().to_string(),
         (None, Some(bytes)) => format!("(base64) {bytes}"),
-        (None, None) => String::new(),
+        (None, None) => match item.get("withheld") == Some(&Value::Bool(true)) {
+            true => "(withheld: your role does not show it)".to_owned(),
+            false => String::new(),
+        },
     };
     let cut: String = shown.chars().take(SHOWN).collect();
     let is_cut = cut.len() < shown.len();

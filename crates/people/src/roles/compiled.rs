@@ -1,20 +1,24 @@
 //! A role that was read. What its policies say of an action without looking at anything is found once, when
 //! the role is read; Cedar is asked at a request only where a policy looks at the device or the time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Context, Decision, Effect, Entities, Entity, EntityId,
-    EntityTypeName, EntityUid, Policy, PolicySet, PrincipalConstraint, Request, ResourceConstraint,
-    RestrictedExpression,
+    EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Request,
+    ResourceConstraint, RestrictedExpression,
 };
 use palisade_core::{Device, Timestamp};
 
 use super::{
     catalogue::{Catalogue, Types},
+    mask::Mask,
     text::RoleProblem,
 };
 use crate::Role;
+
+/// The annotation that says what a policy hides of what it lets somebody read.
+pub(super) const MASK: &str = "mask";
 
 /// What a role says of an action.
 enum Answer {
@@ -27,6 +31,7 @@ enum Answer {
 /// A role, ready to decide.
 pub(super) struct Compiled {
     answers: Vec<Answer>,
+    masks: HashMap<PolicyId, Mask>,
     types: Types,
     role: EntityUid,
 }
@@ -63,6 +68,7 @@ impl Compiled {
         }
         let role =
             EntityUid::from_type_name_and_id(types.role.clone(), EntityId::new(role.as_str()));
+        let masks = masks_of(set)?;
         let mut answers = Vec::with_capacity(catalogue.actions().len());
         for (index, action) in catalogue.actions().iter().enumerate() {
             let resource = if action.on_device {
@@ -71,10 +77,11 @@ impl Compiled {
                 &types.server
             };
             let names = catalogue.names_of(index);
-            answers.push(answer(set, names, (&types, &role), resource)?);
+            answers.push(answer((set, &masks), names, (&types, &role), resource)?);
         }
         Ok(Self {
             answers,
+            masks,
             types,
             role,
         })
@@ -90,7 +97,16 @@ impl Compiled {
         !matches!(self.answers.get(action), Some(Answer::Never) | None)
     }
 
-    /// Whether it permits an action now, on a device where one is given.
+    /// Whether it may hide something of what an action shows.
+    pub(super) fn masks(&self, action: usize) -> bool {
+        let Some(Answer::Ask(set)) = self.answers.get(action) else {
+            return false;
+        };
+        set.policies()
+            .any(|policy| self.masks.contains_key(policy.id()))
+    }
+
+    /// Whether it permits an action now, on a device where one is given, and then what it hides of it.
     pub(super) fn permits(
         &self,
         catalogue: &Catalogue,
@@ -98,20 +114,26 @@ impl Compiled {
         (account, teams): (&str, &[String]),
         device: Option<&Device>,
         now: Timestamp,
-    ) -> bool {
+    ) -> Option<Mask> {
         let set = match self.answers.get(action) {
-            Some(Answer::Always) => return true,
-            Some(Answer::Never) | None => return false,
+            Some(Answer::Always) => return Some(Mask::default()),
+            Some(Answer::Never) | None => return None,
             Some(Answer::Ask(set)) => set,
         };
-        let Some(uid) = catalogue.uid(action) else {
-            return false;
+        let [Some(uid), scope] = catalogue.names_of(action) else {
+            return None;
         };
-        match self.ask(set, uid, (account, teams), device, Circumstances::at(now)) {
-            Ok(allowed) => allowed,
+        match self.ask(
+            set,
+            (uid, scope),
+            (account, teams),
+            device,
+            Circumstances::at(now),
+        ) {
+            Ok(permitted) => permitted,
             Err(problem) => {
                 tracing::error!(%problem, "Cedar could not be asked about a role");
-                false
+                None
             }
         }
     }
@@ -119,11 +141,11 @@ impl Compiled {
     fn ask(
         &self,
         set: &PolicySet,
-        action: &EntityUid,
+        (action, scope): (&EntityUid, Option<&EntityUid>),
         (account, teams): (&str, &[String]),
         device: Option<&Device>,
         now: Circumstances,
-    ) -> Result<bool, RoleProblem> {
+    ) -> Result<Option<Mask>, RoleProblem> {
         let uid = |kind: &EntityTypeName, id: &str| {
             EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
         };
@@ -144,8 +166,11 @@ impl Compiled {
                 (resource, entity)
             }
         };
-        let entities = Entities::from_entities([principal_entity, resource_entity], None)
-            .map_err(|error| of(&error))?;
+        // That an action is in its scope is known to Cedar from this alone.
+        let scope = scope.cloned().into_iter().collect();
+        let action_entity = Entity::new_no_attrs(action.clone(), scope);
+        let entities = [principal_entity, action_entity, resource_entity];
+        let entities = Entities::from_entities(entities, None).map_err(|error| of(&error))?;
         let context = [("hour", now.hour), ("weekday", now.weekday)]
             .map(|(name, value)| (name.to_owned(), RestrictedExpression::new_long(value)));
         let context = Context::from_pairs(context).map_err(|error| of(&error))?;
@@ -154,7 +179,19 @@ impl Compiled {
         let answer = Authorizer::new().is_authorized(&request, set, &entities);
         // A policy that fails to evaluate is skipped by Cedar; one that forbids must not be.
         let failed = answer.diagnostics().errors().next().is_some();
-        Ok(answer.decision() == Decision::Allow && !failed)
+        if answer.decision() != Decision::Allow || failed {
+            return Ok(None);
+        }
+        // Each policy that lets it happen has its say in what is seen.
+        let mut hidden = Mask::default();
+        for mask in answer
+            .diagnostics()
+            .reason()
+            .filter_map(|id| self.masks.get(id))
+        {
+            hidden.add(mask);
+        }
+        Ok(Some(hidden))
     }
 }
 
@@ -189,14 +226,26 @@ fn idle_scopes_of(set: &PolicySet, catalogue: &Catalogue) -> Vec<&'static str> {
     idle.map(|(scope, _)| scope).collect()
 }
 
+/// What each policy hides.
+fn masks_of(set: &PolicySet) -> Result<HashMap<PolicyId, Mask>, RoleProblem> {
+    let mut masks = HashMap::new();
+    for policy in set.policies() {
+        if let Some(text) = policy.annotation(MASK) {
+            let mask = text.parse().map_err(|error| RoleProblem::of(&error))?;
+            masks.insert(policy.id().clone(), mask);
+        }
+    }
+    Ok(masks)
+}
+
 fn answer(
-    set: &PolicySet,
+    (set, masks): (&PolicySet, &HashMap<PolicyId, Mask>),
     names: [Option<&EntityUid>; 2],
     who: (&Types, &EntityUid),
     resource: &EntityTypeName,
 ) -> Result<Answer, RoleProblem> {
     let mut concerned = PolicySet::new();
-    let (mut always, mut sometimes, mut forbids) = (false, false, None);
+    let (mut always, mut sometimes, mut forbids, mut is_masked) = (false, false, None, false);
     for policy in set.policies() {
         let Some(certain) = applies(policy, names, who, resource) else {
             continue;
@@ -204,6 +253,9 @@ fn answer(
         concerned
             .add(policy.clone())
             .map_err(|error| RoleProblem::of(&error))?;
+        // What is hidden is found by asking.
+        let certain = certain && !masks.contains_key(policy.id());
+        is_masked |= masks.contains_key(policy.id());
         match (policy.effect(), certain) {
             (Effect::Permit, true) => always = true,
             (Effect::Permit, false) => sometimes = true,
@@ -212,7 +264,7 @@ fn answer(
     }
     Ok(match (always || sometimes, forbids) {
         (false, _) | (_, Some(true)) => Answer::Never,
-        (true, None) if always => Answer::Always,
+        (true, None) if always && !is_masked => Answer::Always,
         (true, _) => Answer::Ask(Box::new(concerned)),
     })
 }

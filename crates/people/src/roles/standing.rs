@@ -5,7 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use palisade_core::{Device, Timestamp};
 use palisade_store::Bounds;
 
-use super::{book::Loaded, catalogue::Catalogue, directory::Held};
+use super::{
+    book::Loaded,
+    catalogue::Catalogue,
+    directory::{Held, Via},
+    mask::Mask,
+};
 use crate::Role;
 
 /// Where an account may do something.
@@ -78,9 +83,15 @@ impl Standing {
     #[must_use]
     pub fn reach(&self, action: usize) -> Reach {
         let mut reach = Reach::Nowhere;
+        let roles = self
+            .assignments
+            .iter()
+            .filter_map(|(_, role)| role.as_ref());
+        let is_masked = roles.into_iter().any(|role| role.compiled.masks(action));
         for (held, role) in &self.assignments {
             let Some(role) = role else { continue };
-            if held.bounds.is_none() && role.compiled.always(action) {
+            let counts = !is_masked || is_elevation(held);
+            if held.bounds.is_none() && role.compiled.always(action) && counts {
                 return Reach::Everywhere;
             }
             if role.compiled.ever(action) {
@@ -93,15 +104,33 @@ impl Standing {
     /// Whether an action may be done at a place.
     #[must_use]
     pub fn may(&self, action: usize, place: Place<'_>) -> bool {
-        self.assignments.iter().any(|(held, role)| {
+        self.permit(action, place).is_some()
+    }
+
+    /// Whether an action may be done at a place, and then what is hidden of what it shows: all that any role hides that
+    /// lets it happen. A role that was approved for a time and hides nothing shows all.
+    #[must_use]
+    pub fn permit(&self, action: usize, place: Place<'_>) -> Option<Mask> {
+        let mut hidden: Option<Mask> = None;
+        for (held, role) in &self.assignments {
             let (is_within, device) = match (place, &held.bounds) {
                 (Place::Device(device), Some(bounds)) => (bounds.hold(device), Some(device)),
                 (Place::Device(device), None) => (true, Some(device)),
                 (Place::Server, bounds) => (bounds.is_none(), None),
                 (Place::Anywhere, _) => (true, None),
             };
-            is_within && self.permits(role.as_deref(), action, device)
-        })
+            if !is_within {
+                continue;
+            }
+            let Some(mask) = self.permits(role.as_deref(), action, device) else {
+                continue;
+            };
+            if mask.is_empty() && is_elevation(held) {
+                return Some(mask);
+            }
+            hidden.get_or_insert_default().add(&mask);
+        }
+        hidden
     }
 
     /// Within which bounds a list may be read; none stands for everywhere, no bounds at all for nowhere.
@@ -109,7 +138,7 @@ impl Standing {
     pub fn within(&self, action: usize) -> Option<Vec<Bounds>> {
         let mut all = Vec::new();
         for (held, role) in &self.assignments {
-            if self.permits(role.as_deref(), action, None) {
+            if self.permits(role.as_deref(), action, None).is_some() {
                 all.push(held.bounds.clone()?);
             }
         }
@@ -154,13 +183,20 @@ impl Standing {
             .collect()
     }
 
-    fn permits(&self, role: Option<&Loaded>, action: usize, device: Option<&Device>) -> bool {
+    fn permits(
+        &self,
+        role: Option<&Loaded>,
+        action: usize,
+        device: Option<&Device>,
+    ) -> Option<Mask> {
         let who = (self.account.as_str(), self.teams.as_slice());
-        role.is_some_and(|role| {
-            role.compiled
-                .permits(&self.catalogue, action, who, device, self.now)
-        })
+        let compiled = &role?.compiled;
+        compiled.permits(&self.catalogue, action, who, device, self.now)
     }
+}
+
+fn is_elevation(held: &Held) -> bool {
+    matches!(held.via, Via::Elevation(_))
 }
 
 impl std::fmt::Debug for Standing {

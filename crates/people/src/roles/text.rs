@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr, thread};
 
-use cedar_policy::{PolicySet, ValidationMode, Validator};
+use cedar_policy::{ActionConstraint, Effect, Policy, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
 use serde_json::Value;
 
-use super::{catalogue::Catalogue, compiled::Compiled};
+use super::{
+    catalogue::Catalogue,
+    compiled::{Compiled, MASK},
+    mask::Mask,
+};
 use crate::Role;
 
 /// The largest text of a role, in bytes.
@@ -21,6 +25,14 @@ const MAX_BRACKETS: usize = 16;
 const MAX_SIGNS: usize = 1_000;
 /// The deepest expression: the threads that decide have 2 MiB of stack.
 const MAX_NESTING: usize = 32;
+/// The actions, and the scopes of actions, that show what is in messages.
+const PAYLOADS: [&str; 5] = [
+    "telemetry:read",
+    "telemetry.read",
+    "telemetry.export",
+    "messages:read",
+    "message.read",
+];
 /// Stack for reading: several times what a text within these bounds takes.
 const STACK: usize = 64 * 1024 * 1024;
 
@@ -127,6 +139,7 @@ fn parse(text: &str, catalogue: &Catalogue) -> Result<PolicySet, Vec<RoleProblem
                 &"each policy has an annotation @id(\"...\") of its own, of 1 to 64 characters",
             ));
         }
+        problems.extend(mask_problem(text, policy));
         let is_deep = policy
             .to_json()
             .map_or(true, |json| depth(&json) > 2 * MAX_NESTING);
@@ -147,6 +160,44 @@ fn parse(text: &str, catalogue: &Catalogue) -> Result<PolicySet, Vec<RoleProblem
         true => Ok(parsed),
         false => Err(problems),
     }
+}
+
+/// What is wrong with what a policy hides, where it says that it hides something.
+fn mask_problem(text: &str, policy: &Policy) -> Option<RoleProblem> {
+    let mask = policy.annotation(MASK)?;
+    let message = match mask.parse::<Mask>() {
+        Err(error) => error.to_string(),
+        Ok(_) if policy.effect() == Effect::Forbid => {
+            "@mask says what of a payload a permit does not show; a forbid shows nothing".to_owned()
+        }
+        Ok(_) if !reads_payloads(policy) => format!(
+            "@mask stands on a permit of actions that show payloads, and of these alone ({}): put the others into a \
+             permit of their own",
+            PAYLOADS.join(", ")
+        ),
+        Ok(_) => return None,
+    };
+    Some(RoleProblem {
+        line: line_of_mask(text, policy),
+        ..RoleProblem::of(&message)
+    })
+}
+
+fn reads_payloads(policy: &Policy) -> bool {
+    let shows = |uid: &cedar_policy::EntityUid| PAYLOADS.contains(&uid.id().unescaped());
+    match policy.action_constraint() {
+        ActionConstraint::Any => false,
+        ActionConstraint::Eq(uid) => shows(&uid),
+        ActionConstraint::In(uids) => uids.iter().all(shows),
+    }
+}
+
+/// The line of a policy's annotation, counted from 1.
+fn line_of_mask(text: &str, policy: &Policy) -> Option<usize> {
+    let own = policy.to_string();
+    let start = text.find(&own)?;
+    let offset = start + own.find("@mask").unwrap_or_default();
+    Some(text[..offset].matches('\n').count() + 1)
 }
 
 /// Refuses, without recursion, what would make Cedar recurse deeper than its thread has room for.
@@ -243,6 +294,55 @@ mod tests {
         let both = read(r#"Action::"devices:read", Action::"ca:root""#);
         assert_eq!(both, Ok(vec![true, true]));
         assert_eq!(read(r#"Action::"ca:root""#), Ok(vec![false, false]));
+    }
+
+    fn problem(cedar: &str) -> String {
+        let action = |name, scope| ActionInfo {
+            name,
+            scope,
+            about: String::new(),
+            on_device: true,
+        };
+        let actions = vec![
+            action("telemetry.read", "telemetry:read"),
+            action("device.list", "devices:read"),
+        ];
+        let catalogue = Catalogue::new(actions, []).expect("reads");
+        let text = RoleText {
+            role: Role::Operator,
+            description: String::new(),
+            cedar: cedar.to_owned(),
+        };
+        match compile(&text, &catalogue) {
+            Ok(_) => "good".to_owned(),
+            Err(problems) => problems[0].to_string(),
+        }
+    }
+
+    #[test]
+    fn a_mask_that_is_wrong_is_an_error_with_its_line_and_what_to_write() {
+        let read = r#"Action::"telemetry.read""#;
+        let role = |mask: &str, effect: &str, action: &str| {
+            format!(
+                "// What @mask is.\n@id(\"b\") permit (principal, action == Action::\"device.list\", resource);\n\
+                 @id(\"a\")\n@mask(\"{mask}\")\n{effect} (principal, action in [{action}], resource);"
+            )
+        };
+        assert_eq!(
+            problem(&role("payload.lat:round(2)", "permit", read)),
+            "good"
+        );
+        let misspelt = problem(&role("payload.lat:blur", "permit", read));
+        assert!(misspelt.starts_with("line 4: @mask, rule 1"), "{misspelt}");
+        assert!(misspelt.contains("round(2)"), "{misspelt}");
+        let forbids = problem(&role("payload.lat:drop", "forbid", read));
+        assert!(
+            forbids.starts_with("line 4:") && forbids.contains("forbid"),
+            "{forbids}"
+        );
+        let both = format!("{read}, Action::\"device.list\"");
+        let too_wide = problem(&role("payload.lat:drop", "permit", &both));
+        assert!(too_wide.contains("permit of their own"), "{too_wide}");
     }
 
     #[test]

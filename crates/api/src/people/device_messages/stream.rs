@@ -103,7 +103,10 @@ impl Open {
                 _ if !self.may_go_on().await => self.end("you may not watch it any more"),
                 Heard::Tick => self.tell_skipped(),
                 Heard::Messages(found) => {
-                    let views = found.into_iter().map(PassedView::from);
+                    let (state, hidden) = (&self.state, &self.asked.asker.hidden);
+                    let views = found
+                        .into_iter()
+                        .map(|passed| PassedView::of(passed, state, hidden));
                     let events = views.map(|view| event("message", &json!(view)));
                     self.waiting.extend(events);
                     self.tell_skipped();
@@ -130,9 +133,9 @@ impl Open {
         heard
     }
 
-    async fn may_go_on(&self) -> bool {
+    async fn may_go_on(&mut self) -> bool {
         let right = (self.right.action, self.right.scope);
-        let Asked { asker, device } = &self.asked;
+        let Asked { asker, device } = &mut self.asked;
         asker.may_still(&self.state, right, device).await
     }
 

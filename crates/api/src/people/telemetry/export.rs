@@ -37,7 +37,7 @@ use super::{
         tokens::present,
     },
     book::Entry,
-    nanos, told, too_many,
+    hide, nanos, told, too_many,
 };
 use crate::problem::Problem;
 
@@ -291,7 +291,7 @@ impl Export {
         Ok(())
     }
 
-    async fn may_still(&self) -> Result<(), String> {
+    async fn may_still(&mut self) -> Result<(), String> {
         let device = &self.wanted.device;
         match self.asker.may_still(&self.state, EXPORT, device).await {
             true => Ok(()),
@@ -301,7 +301,8 @@ impl Export {
 
     async fn read(&mut self) -> Result<Found, Problem> {
         let vault = &self.state.parts().vault;
-        let found = vault.read(&self.wanted).await?;
+        let mut found = vault.read(&self.wanted).await?;
+        hide(&self.state, &self.asker.hidden, &mut found);
         vault.has_read(&self.asker.caller.name, found.rows.len());
         Ok(found)
     }

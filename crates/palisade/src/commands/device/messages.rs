@@ -73,6 +73,9 @@ fn line(message: &Value) -> String {
         line.push_str("  ");
         line.push_str(&content(payload));
     }
+    if message["withheld"] == true {
+        line.push_str("  (withheld: your role does not show it)");
+    }
     sanitise(&line).replace('\n', "\\n")
 }
 
