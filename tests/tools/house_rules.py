@@ -11,6 +11,7 @@ FLOORS = {
     "store": 1,
     "keys": 1,
     "tlog": 1,
+    "envelope": 1,
     "bus": 2,
     "mail": 2,
     "oidc": 2,

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use palisade_core::{DeviceId, Timestamp, TopicError, TopicFilter};
+use palisade_envelope::{ReaderPublicKey, SealError, seal};
 use serde::{Deserialize, Serialize};
 use tokio::{
     runtime::Handle,
@@ -61,6 +62,9 @@ pub enum PublishError {
     /// The queue does not take it.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// It cannot be sealed for its readers.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The agent has ended.
     #[error("the agent has ended")]
     Ended,
@@ -256,6 +260,24 @@ impl Agent {
         qos: Qos,
     ) -> Result<Delivery, PublishError> {
         self.submit(Outgoing::new(topic, payload.into(), qos, true)?)
+            .await
+    }
+
+    /// Publishes a message that these readers alone can open: the server stores and routes what it cannot read. Their public
+    /// keys come to the device by a way that the server has no part in (its image, its maker). It is sealed before it is
+    /// queued; otherwise as [`Agent::publish`].
+    ///
+    /// # Errors
+    /// As [`Agent::publish`], and when it cannot be sealed.
+    pub async fn publish_sealed(
+        &self,
+        topic: &str,
+        payload: &[u8],
+        readers: &[ReaderPublicKey],
+        qos: Qos,
+    ) -> Result<Delivery, PublishError> {
+        let sealed = seal(payload, topic, readers)?;
+        self.submit(Outgoing::new(topic, sealed.into(), qos, false)?)
             .await
     }
 

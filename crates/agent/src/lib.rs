@@ -70,6 +70,7 @@ pub use message::{MAX_PAYLOAD, Message, MessageError, Qos, QosError};
 pub use offline::OfflineQueue;
 pub use options::{AgentOptions, Will};
 pub use pace::PaceOptions;
+pub use palisade_envelope::{ReaderKeyError, ReaderPublicKey, SealError, seal};
 pub use pkcs7::Pkcs7Error;
 pub use queue::{QueueError, QueueOptions, QueueStats, SyncPolicy, WhenFull};
 pub use report::facts;

@@ -150,6 +150,8 @@ pub enum DenyReason {
     },
     /// No policy permits it.
     NotPermitted,
+    /// What is published there is to be sealed for its readers, and this is not.
+    NotSealed,
     /// The principal's lifecycle ends the question before policy.
     Lifecycle {
         /// Where it stands.
@@ -171,6 +173,9 @@ impl fmt::Display for DenyReason {
             Self::Forbidden { policies } => {
                 f.write_str("forbidden by policy")?;
                 policies.iter().try_for_each(|id| write!(f, " {id}"))
+            }
+            Self::NotSealed => {
+                f.write_str("what is published there is to be sealed, and it is not")
             }
             Self::NotPermitted => f.write_str("no policy permits it"),
             Self::Lifecycle { lifecycle } => write!(f, "the device is {lifecycle}"),

@@ -62,6 +62,8 @@ pub struct GrantActions {
     pub retain: bool,
     /// To have what devices publish there kept in the vault, for so many days, besides `publish`.
     pub keep_days: Option<NonZeroU16>,
+    /// That what is published there is sealed for its readers by who publishes it, besides `publish`.
+    pub sealed: bool,
 }
 
 /// One grant.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use palisade_core::{Decision, Request, Stamp, TopicBuf};
-use palisade_policy::{DecisionCache, KeepCache, Keeping, Pdp, Subject};
+use palisade_policy::{DecisionCache, Handling, HandlingCache, Pdp, Subject};
 
 /// Decisions remembered for one session.
 const REMEMBERED: usize = 64;
@@ -15,7 +15,7 @@ pub struct Access {
     pdp: Arc<Pdp>,
     subject: Arc<Subject>,
     cache: DecisionCache,
-    kept: KeepCache,
+    handled: HandlingCache,
     seen: Stamp,
 }
 
@@ -28,7 +28,7 @@ impl Access {
             seen: subject.stamp(),
             subject,
             cache: DecisionCache::new(REMEMBERED),
-            kept: KeepCache::default(),
+            handled: HandlingCache::default(),
         }
     }
 
@@ -43,9 +43,9 @@ impl Access {
         self.cache.decide(&self.pdp, &self.subject, request)
     }
 
-    /// How messages of this topic are kept; `None` where they are not.
-    pub fn keeping(&mut self, topic: &TopicBuf) -> Option<&Keeping> {
-        self.kept.find(&self.pdp, &self.subject, topic)
+    /// How messages of this topic are handled; `None` where there is nothing to say of them.
+    pub fn handling(&mut self, topic: &TopicBuf) -> Option<&Handling> {
+        self.handled.find(&self.pdp, &self.subject, topic)
     }
 
     /// Whether an epoch moved since the last time: then everything that was allowed is asked anew.

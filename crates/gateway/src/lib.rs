@@ -21,6 +21,7 @@ mod message;
 mod notices;
 mod persist;
 mod routing;
+mod sealed;
 mod session;
 mod tap;
 

@@ -13,9 +13,9 @@ use crate::{
         AuditCommand, BaselineCommand, CaCommand, CaseCommand, DeviceCommand, ElevationCommand,
         EventsCommand, ExportCommand, FindingCommand, GrantCommand, LedgerNoun, LoginCommand,
         LogoutCommand, MessageCommand, PasswordCommand, PlaybookNoun, PolicyCommand,
-        ProductCommand, ResponseCommand, RoleCommand, RulesCommand, SegmentCommand, ServiceCommand,
-        SessionCommand, StatusCommand, SuppressionCommand, TeamCommand, TokenCommand, VaultCommand,
-        WhoamiCommand,
+        ProductCommand, ReaderCommand, ResponseCommand, RoleCommand, RulesCommand, SegmentCommand,
+        ServiceCommand, SessionCommand, StatusCommand, SuppressionCommand, TeamCommand,
+        TokenCommand, VaultCommand, WhoamiCommand,
     },
     config::ConfigCommand,
     demo::DemoArgs,
@@ -117,6 +117,9 @@ enum Command {
     Policy(Noun<PolicyCommand>),
     /// What devices sent and is kept, sealed
     Vault(Noun<VaultCommand>),
+    /// Readers: keys for messages that devices seal, and that the server cannot read
+    #[command(subcommand)]
+    Reader(ReaderCommand),
     /// The audit log
     Ledger(LedgerNoun),
     /// The certification authority
@@ -193,6 +196,7 @@ impl Cli {
             Command::Grant(noun) => noun.run(output).map(crate::done),
             Command::Policy(noun) => noun.run(output).map(crate::done),
             Command::Vault(noun) => noun.run(output).map(crate::done),
+            Command::Reader(command) => command.run(&output).map(crate::done),
             Command::Ledger(noun) => noun.run(output).map(crate::done),
             Command::Ca(noun) => noun.run(output).map(crate::done),
             Command::Events(verb) => verb.run(output).map(crate::done),

@@ -158,6 +158,7 @@ fn grant(pattern: &str) -> Grant {
             receive: true,
             retain: true,
             keep_days: None,
+            sealed: false,
         },
         created_at: Timestamp::now(),
     }

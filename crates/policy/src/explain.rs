@@ -146,6 +146,9 @@ fn summary(
                 s("forbid", policies)
             )
         }
+        Some(DenyReason::NotSealed) => {
+            format!("{who} may not {what}: a grant demands that it is sealed for its readers")
+        }
         Some(DenyReason::NotPermitted) => {
             format!("{who} may not {what}: no policy permits it, and nothing is allowed by default")
         }

@@ -33,6 +33,8 @@ pub(crate) struct BoundGrants {
     line: Option<TopicFilter>,
     /// What is kept of what it publishes, and for how many days.
     keep: Vec<(TopicFilter, NonZeroU16)>,
+    /// Where what it publishes is to be sealed for its readers.
+    sealed: Vec<TopicFilter>,
     /// Where there are any: a request counts only if it is within one of these too.
     only: Option<Vec<TopicFilter>>,
 }
@@ -104,6 +106,9 @@ impl GrantTable {
             if let Some(days) = grant.actions.keep_days.filter(|_| grant.actions.publish) {
                 bound.keep.push((filter.clone(), days));
             }
+            if grant.actions.publish && grant.actions.sealed {
+                bound.sealed.push(filter.clone());
+            }
             let entry = Bound {
                 id: grant.id,
                 filter,
@@ -132,6 +137,16 @@ impl BoundGrants {
     pub(crate) fn keep_days(&self, topic: Topic<'_>) -> Option<NonZeroU16> {
         let kept = self.keep.iter().filter(|(filter, _)| filter.matches(topic));
         kept.map(|(_, days)| *days).max()
+    }
+
+    /// Whether a message of this topic is to be sealed: as any of the grants says.
+    pub(crate) fn demand_sealed(&self, topic: Topic<'_>) -> bool {
+        self.sealed.iter().any(|filter| filter.matches(topic))
+    }
+
+    /// Whether anything that it publishes is to be sealed.
+    pub(crate) fn seal_any(&self) -> bool {
+        !self.sealed.is_empty()
     }
 
     /// Whether anything that it publishes is kept.

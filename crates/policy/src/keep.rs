@@ -1,8 +1,8 @@
-//! What is kept of what a device publishes.
+//! What becomes of what is published, besides being let through: what is kept of it, and whether it is to be sealed.
 
 use std::{collections::HashMap, num::NonZeroU16};
 
-use palisade_core::{Principal, ProductId, SegmentId, Stamp, Topic, TopicBuf};
+use palisade_core::{ProductId, SegmentId, Stamp, Topic, TopicBuf};
 
 use crate::{Pdp, Subject, bound::Bound, cell::Standing};
 
@@ -17,26 +17,35 @@ pub struct Keeping {
     pub segment: SegmentId,
 }
 
-/// Topics of which a session remembers whether they are kept; a device has few.
-const REMEMBERED: usize = 64;
-
-/// What one session remembers of what is kept; asked anew when an epoch moves.
-#[derive(Debug, Default)]
-pub struct KeepCache {
-    stamp: Option<Stamp>,
-    /// Whether anything is kept at all.
-    is_any: bool,
-    known: HashMap<TopicBuf, Option<Keeping>>,
+/// What grants say of messages of a topic, besides that they may be published.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Handling {
+    /// How they are kept, where they are.
+    pub keeping: Option<Keeping>,
+    /// Whether they are to be sealed for their readers by who publishes them.
+    pub sealed: bool,
 }
 
-impl KeepCache {
-    /// How messages of this topic are kept; `None` where they are not.
-    pub fn find(&mut self, pdp: &Pdp, subject: &Subject, topic: &TopicBuf) -> Option<&Keeping> {
+/// Topics of which a session remembers how they are handled; a device has few.
+const REMEMBERED: usize = 64;
+
+/// What one session remembers of how its messages are handled; asked anew when an epoch moves.
+#[derive(Debug, Default)]
+pub struct HandlingCache {
+    stamp: Option<Stamp>,
+    /// Whether anything is kept or to be sealed at all.
+    is_any: bool,
+    known: HashMap<TopicBuf, Handling>,
+}
+
+impl HandlingCache {
+    /// How messages of this topic are handled; `None` where there is nothing to say of them.
+    pub fn find(&mut self, pdp: &Pdp, subject: &Subject, topic: &TopicBuf) -> Option<&Handling> {
         // INVARIANT: the stamp is read before anything is asked: what changes later has a later one.
         let stamp = subject.stamp();
         if self.stamp != Some(stamp) {
             self.known.clear();
-            self.is_any = pdp.keeps_any(subject);
+            self.is_any = pdp.handles_any(subject);
             self.stamp = Some(stamp);
         }
         if !self.is_any {
@@ -46,41 +55,43 @@ impl KeepCache {
             if self.known.len() >= REMEMBERED {
                 self.known.clear();
             }
-            let found = pdp.keeping(subject, topic.as_topic());
+            let found = pdp.handling(subject, topic.as_topic());
             self.known.insert(topic.clone(), found);
         }
-        self.known.get(topic)?.as_ref()
+        self.known.get(topic)
     }
 }
 
 impl Pdp {
-    /// How messages of a device to this topic are kept, as the grants say; `None` where they are not.
+    /// What the grants of a principal say of its messages to this topic.
     #[must_use]
-    pub fn keeping(&self, subject: &Subject, topic: Topic<'_>) -> Option<Keeping> {
+    pub fn handling(&self, subject: &Subject, topic: Topic<'_>) -> Handling {
         let standing = subject.cell.standing();
-        let Standing::Device(known) = &**standing else {
-            return None;
+        let in_force = self.in_force.load();
+        let bound = Bound::of(&subject.cell, &standing, &in_force, &self.restrictions);
+        let Some(bound) = bound else {
+            return Handling::default();
         };
-        let bound = Bound::of(
-            &subject.cell,
-            &standing,
-            &self.in_force.load(),
-            &self.restrictions,
-        )?;
-        Some(Keeping {
-            days: bound.grants().keep_days(topic)?,
-            product: known.product.clone(),
-            segment: known.posture.segment.clone(),
-        })
+        let grants = bound.grants();
+        let days = grants.keep_days(topic);
+        let keeping = match &**standing {
+            Standing::Device(known) => days.map(|days| Keeping {
+                days,
+                product: known.product.clone(),
+                segment: known.posture.segment.clone(),
+            }),
+            _ => None,
+        };
+        Handling {
+            keeping,
+            sealed: grants.demand_sealed(topic),
+        }
     }
 
-    fn keeps_any(&self, subject: &Subject) -> bool {
-        if !matches!(subject.principal(), Principal::Device(_)) {
-            return false;
-        }
+    fn handles_any(&self, subject: &Subject) -> bool {
         let standing = subject.cell.standing();
         let in_force = self.in_force.load();
         Bound::of(&subject.cell, &standing, &in_force, &self.restrictions)
-            .is_some_and(|bound| bound.grants().keep_any())
+            .is_some_and(|bound| bound.grants().keep_any() || bound.grants().seal_any())
     }
 }

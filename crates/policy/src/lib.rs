@@ -33,7 +33,7 @@ mod weigh;
 pub use cache::DecisionCache;
 pub use engine::PolicyInfo;
 pub use error::{ApplyError, PolicyError, PostureError, SubjectError};
-pub use keep::{KeepCache, Keeping};
+pub use keep::{Handling, HandlingCache, Keeping};
 pub use pdp::Pdp;
 pub use restrict::GrantSets;
 pub use shadow::{ShadowDifference, ShadowReport};

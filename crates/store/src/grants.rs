@@ -58,7 +58,7 @@ impl Grants<'_> {
     /// When its id is taken, or the database fails.
     pub async fn add(&self, grant: &Grant) -> Result<(), StoreError> {
         let actions = grant.actions;
-        sqlx::query("INSERT INTO grants VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
+        sqlx::query("INSERT INTO grants VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
             .bind(grant.id.to_string())
             .bind(grant.scope.kind())
             .bind(grant.scope.id())
@@ -69,6 +69,7 @@ impl Grants<'_> {
             .bind(i64::from(actions.retain))
             .bind(row::nanos(grant.created_at))
             .bind(actions.keep_days.map_or(0, |days| i64::from(days.get())))
+            .bind(i64::from(actions.sealed))
             .execute(self.store.writer())
             .await
             .map_err(|error| StoreError::on_insert(error, || format!("grant {}", grant.id)))?;
@@ -110,6 +111,7 @@ fn read(found: &AnyRow) -> Result<Grant, StoreError> {
             receive: row::flag(found, "receive")?,
             retain: row::flag(found, "retain")?,
             keep_days: keep_days(found)?,
+            sealed: row::flag(found, "sealed")?,
         },
         created_at: row::time(found, "created_at")?,
     })

@@ -199,6 +199,7 @@ async fn grants_read_back_and_epochs_move_forward() {
         pattern: TopicPattern::parse("devices/{device}/#").expect("valid"),
         actions: GrantActions {
             publish: true,
+            sealed: true,
             ..GrantActions::default()
         },
         created_at: Timestamp::UNIX_EPOCH,

@@ -91,6 +91,7 @@ impl From<QueueError> for Failure {
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         match error {
+            PublishError::Seal(_) => Self::usage(error),
             PublishError::Message(error) => Self::usage(error),
             PublishError::Queue(error) => error.into(),
             PublishError::Ended => Self::other(error),

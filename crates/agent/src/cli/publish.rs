@@ -3,7 +3,9 @@
 use std::{io::Read, time::Duration};
 
 use clap::Args;
-use palisade_agent::{MAX_PAYLOAD, OfflineQueue, Qos, QueueError, reason_name};
+use palisade_agent::{
+    MAX_PAYLOAD, OfflineQueue, Qos, QueueError, ReaderPublicKey, reason_name, seal,
+};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -24,6 +26,9 @@ pub(super) struct PublishArguments {
     /// The server keeps it for later subscribers.
     #[arg(long)]
     retain: bool,
+    /// Seals the message for the reader of this public key, who alone can open it; may be repeated.
+    #[arg(long, value_name = "PRK_...")]
+    seal_for: Vec<String>,
     /// Waits for the server's answer; the agent must run. Without it the answer is waited for a moment, and
     /// only while the agent is connected.
     #[arg(long)]
@@ -41,7 +46,15 @@ pub(super) async fn run(context: &Context, arguments: PublishArguments) -> Resul
         let path = context.state.path().to_owned();
         return Err(palisade_agent::StateError::NotEnrolled(path).into());
     }
-    let payload = payload()?;
+    let mut payload = payload()?;
+    if !arguments.seal_for.is_empty() {
+        // Read here and not by clap, which would repeat what it refuses: it may be a secret.
+        let readers = arguments.seal_for.iter().map(|text| text.parse());
+        let readers: Result<Vec<ReaderPublicKey>, _> = readers.collect();
+        let readers = readers.map_err(Failure::usage)?;
+        let sealed = seal(&payload, &arguments.topic, &readers);
+        payload = sealed.map_err(Failure::usage)?;
+    }
     let request = Request::Publish {
         topic: arguments.topic.clone(),
         qos: arguments.qos,

@@ -150,6 +150,7 @@ impl House {
                     receive: true,
                     retain: true,
                     keep_days: None,
+                    sealed: false,
                 },
                 created_at: Timestamp::now(),
             };

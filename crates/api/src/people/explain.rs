@@ -183,7 +183,7 @@ pub(crate) struct StampView {
 #[schema(as = DenyReason)]
 #[expect(dead_code, reason = "stands in the document for core's type")]
 pub(crate) struct DenyReasonDoc {
-    /// `no_grant`, `forbidden`, `not_permitted`, `lifecycle`, `unknown` or `evaluation_failed`; with
+    /// `no_grant`, `forbidden`, `not_permitted`, `not_sealed`, `lifecycle`, `unknown` or `evaluation_failed`; with
     /// `forbidden` come `policies`, with `lifecycle` the `lifecycle`, with `evaluation_failed` the
     /// `detail`.
     code: String,

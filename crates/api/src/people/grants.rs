@@ -85,6 +85,9 @@ pub(crate) struct ActionsView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u16>, minimum = 1)]
     keep_days: Option<NonZeroU16>,
+    /// That what is published there is sealed for its readers by who publishes it, besides `publish`: what is not is refused.
+    #[serde(default)]
+    sealed: bool,
 }
 
 impl From<ActionsView> for GrantActions {
@@ -95,6 +98,7 @@ impl From<ActionsView> for GrantActions {
             receive: actions.receive,
             retain: actions.retain,
             keep_days: actions.keep_days,
+            sealed: actions.sealed,
         }
     }
 }
@@ -127,6 +131,7 @@ impl From<Grant> for GrantView {
             receive,
             retain,
             keep_days,
+            sealed,
         } = grant.actions;
         Self {
             id: grant.id.to_string(),
@@ -138,6 +143,7 @@ impl From<Grant> for GrantView {
                 receive,
                 retain,
                 keep_days,
+                sealed,
             },
             created_at: grant.created_at,
         }
@@ -201,8 +207,16 @@ async fn add_grant(
 ) -> Result<Done<GrantView>, Problem> {
     let scope = request.scope.into();
     let ActionsView {
-        publish, keep_days, ..
+        publish,
+        keep_days,
+        sealed,
+        ..
     } = request.actions;
+    if sealed && !publish {
+        return Err(Problem::invalid(
+            "sealed is about what is published: grant it together with publish",
+        ));
+    }
     if keep_days.is_some() && (!publish || matches!(scope, GrantScope::Service(_))) {
         return Err(Problem::invalid(
             "keep_days keeps what devices publish: grant it to devices, together with publish",

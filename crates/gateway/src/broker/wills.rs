@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
-use palisade_core::{Principal, Request, Timestamp};
+use palisade_core::{DenyReason, Principal, Request, Timestamp};
+use palisade_policy::Handling;
 use tokio_util::sync::CancellationToken;
 
 use super::{Broker, Distributed};
 use crate::{
     message::{Manner, Message, after},
+    sealed::is_sealed,
     session::{Session, Will},
     tap::{Passing, Way},
 };
@@ -28,6 +30,13 @@ impl Broker {
         if !self.is_allowed(&will.subject, will.source, &request) {
             return Distributed::default();
         }
+        let Handling { keeping, sealed } =
+            self.pdp.handling(&will.subject, message.topic.as_topic());
+        if sealed && !is_sealed(message.payload(), message.retain) {
+            let reason = DenyReason::NotSealed;
+            self.denied(&will.subject, will.source, &request, reason);
+            return Distributed::default();
+        }
         self.stats.wills.fetch_add(1, Ordering::Relaxed);
         let manner = Manner {
             qos: message.qos,
@@ -40,7 +49,7 @@ impl Broker {
             message.properties(),
             message.payload(),
         );
-        if let Some(keeping) = self.pdp.keeping(&will.subject, message.topic.as_topic()) {
+        if let Some(keeping) = keeping {
             // Whoever left it hears no answer: what cannot be kept is counted.
             let _ = self.keep(will.subject.principal(), &keeping, &message, now);
         }

@@ -44,6 +44,8 @@ pub const PACKET_TOO_LARGE: u8 = 0x95;
 pub const QUOTA_EXCEEDED: u8 = 0x97;
 /// An operator closed it.
 pub const ADMINISTRATIVE: u8 = 0x98;
+/// What the payload says has another form than is demanded there.
+pub const PAYLOAD_FORMAT_INVALID: u8 = 0x99;
 /// Connections come too fast.
 pub const CONNECTION_RATE: u8 = 0x9F;
 

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use palisade_core::{Decision, Request, SessionEnd, Topic};
+use palisade_core::{Decision, DenyReason, Request, SessionEnd, Topic};
+use palisade_policy::Handling;
 use tokio::time::Instant;
 
 use super::{Connection, Ending, Gated, LONGEST_STALL, Turn, aliases::AliasError, routes::Known};
@@ -12,6 +13,7 @@ use crate::{
     limits::Excess,
     message::{Manner, Message, after},
     persist::Op,
+    sealed::is_sealed,
     session::Engine,
     tap::{Passing, Way},
 };
@@ -155,6 +157,15 @@ impl Connection {
         if !self.is_allowed_to_publish(topic, publish) {
             return Taken::Refused(reason::NOT_AUTHORIZED);
         }
+        let handling = self.access.handling(&known.topic).cloned();
+        let Handling { keeping, sealed } = handling.unwrap_or_default();
+        if sealed && !is_sealed(publish.payload, publish.retain) {
+            let request = request_of(topic, publish);
+            let subject = self.access.subject();
+            self.broker
+                .denied(subject, self.source, &request, DenyReason::NotSealed);
+            return Taken::Refused(reason::PAYLOAD_FORMAT_INVALID);
+        }
         let size = publish.payload.len() as u64;
         let used = &mut self.counted.used;
         used.messages += 1;
@@ -169,7 +180,6 @@ impl Connection {
             retain: publish.retain,
             payload: publish.payload,
         });
-        let keeping = self.access.keeping(&known.topic).cloned();
         if known.routes.is_empty() && !publish.retain && keeping.is_none() {
             return Taken::Accepted {
                 after: After::default(),
@@ -246,12 +256,7 @@ impl Connection {
             self.broker.denied_reserved(subject, self.source, topic);
             return false;
         }
-        let request = Request::Publish {
-            topic,
-            qos: publish.qos,
-            retain: publish.retain,
-            size: publish.payload.len(),
-        };
+        let request = request_of(topic, publish);
         match self.access.decide(&request) {
             Decision::Allow => true,
             Decision::Deny(reason) => {
@@ -292,5 +297,14 @@ impl Connection {
             }
         }
         self.gate(turn, engine, after, Gated::Ack(kind, packet_id, reason));
+    }
+}
+
+fn request_of<'a>(topic: Topic<'a>, publish: &Publish<'_>) -> Request<'a> {
+    Request::Publish {
+        topic,
+        qos: publish.qos,
+        retain: publish.retain,
+        size: publish.payload.len(),
     }
 }

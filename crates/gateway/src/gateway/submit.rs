@@ -14,6 +14,7 @@ use crate::{
     codec::PropertyWriter,
     limits::Excess,
     message::{Manner, Message, after},
+    sealed::is_sealed,
     tap::{Passing, Way},
 };
 
@@ -144,12 +145,19 @@ fn ask(
         retain: submission.retain,
         size: submission.payload.len(),
     };
+    let refuse = |reason: DenyReason| {
+        broker.denied(subject, source, &request, reason.clone());
+        Err(SubmitError::Denied(reason))
+    };
     match broker.pdp.decide(subject, &request) {
-        Decision::Allow => Ok(()),
-        Decision::Deny(reason) => {
-            broker.denied(subject, source, &request, reason.clone());
-            Err(SubmitError::Denied(reason))
+        Decision::Allow => {
+            let demanded = broker.pdp.handling(subject, topic).sealed;
+            match demanded && !is_sealed(&submission.payload, submission.retain) {
+                true => refuse(DenyReason::NotSealed),
+                false => Ok(()),
+            }
         }
+        Decision::Deny(reason) => refuse(reason),
     }
 }
 

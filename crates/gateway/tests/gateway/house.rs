@@ -388,6 +388,7 @@ pub const ALL: GrantActions = GrantActions {
     receive: true,
     retain: true,
     keep_days: None,
+    sealed: false,
 };
 
 async fn open(directory: &Path, config: GatewayConfig, authority_clock: ManualClock) -> Parts {

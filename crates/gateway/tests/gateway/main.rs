@@ -12,6 +12,7 @@ mod keeping;
 mod limits;
 mod operators;
 mod publishing;
+mod sealed;
 mod sessions;
 mod statistics;
 mod survival;

@@ -33,6 +33,7 @@ pub(crate) enum GrantCommand {
   palisade grant add 'devices/{device}/telemetry/#' --product camera --allow publish,retain
   palisade grant add 'devices/{device}/commands/#' --fleet --allow subscribe,receive
   palisade grant add 'devices/{device}/telemetry/#' --product camera --allow publish --keep-days 90
+  palisade grant add 'devices/{device}/private/#' --product camera --allow publish --keep-days 90 --sealed
   palisade grant add 'devices/+/telemetry/#' --service backend --allow subscribe,receive
 
 Variables in the topics: {device}, {product}, {segment}, {label:NAME}.")]
@@ -77,6 +78,9 @@ pub(crate) struct AddArgs {
     /// Keep what devices publish there in the vault for so many days
     #[arg(long, value_name = "DAYS")]
     keep_days: Option<NonZeroU16>,
+    /// Take only what is sealed for its readers there (`palisade reader`): the server cannot read it
+    #[arg(long)]
+    sealed: bool,
 }
 
 /// What a grant may allow.
@@ -113,6 +117,9 @@ impl AddArgs {
         });
         if let Some(days) = self.keep_days {
             actions["keep_days"] = days.get().into();
+        }
+        if self.sealed {
+            actions["sealed"] = true.into();
         }
         json!({ "scope": scope, "pattern": self.topics, "actions": actions })
     }

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use self::export::{Form, Part, export};
+use super::reader::{Identities, is_sealed};
 use crate::{
     client::{Act, Session, confirm, path},
     failure::Failure,
@@ -54,7 +55,8 @@ pub(crate) enum VaultCommand {
     #[command(after_help = "Examples:
   palisade vault read --device cam-1 --purpose 'case 01K0ZJ5D0G0000000000000000'
   palisade vault read --device cam-1 --from 2027-01-31T00:00:00Z --topic 'devices/+/telemetry/#' \\
-    --purpose 'customer asked' --limit 500 --json")]
+    --purpose 'customer asked' --limit 500 --json
+  palisade vault read --device cam-1 --purpose 'case 7' --identity reader.key")]
     Read {
         #[command(flatten)]
         what: WhatArgs,
@@ -64,6 +66,9 @@ pub(crate) enum VaultCommand {
         /// Go on where an earlier answer ended (its `next`)
         #[arg(long, value_name = "CURSOR")]
         after: Option<String>,
+        /// Open what devices sealed for a reader, with the keys in this file (`palisade reader key`)
+        #[arg(long, value_name = "FILE")]
+        identity: Option<PathBuf>,
     },
     /// List what is held, whatever its retention says
     #[command(after_help = "Examples:\n  palisade vault holds\n  palisade vault holds --json")]
@@ -197,7 +202,12 @@ impl Act for VaultCommand {
                 let answer = session.get(path(&["telemetry"])).send()?;
                 session.output.record(&answer, &STATUS)
             }
-            Self::Read { what, limit, after } => read(&what, limit, after, session),
+            Self::Read {
+                what,
+                limit,
+                after,
+                identity,
+            } => read(&what, (limit, after), identity.as_deref(), session),
             Self::Holds => {
                 let answer = session.get(path(&["telemetry", "holds"])).send()?;
                 session.output.list(&answer, &HOLDS)
@@ -291,10 +301,11 @@ fn open_key(file: &str, reason: &str, out: &Path, session: &Session) -> Result<(
 
 fn read(
     what: &WhatArgs,
-    limit: usize,
-    mut after: Option<String>,
+    (limit, mut after): (usize, Option<String>),
+    identity: Option<&Path>,
     session: &Session,
 ) -> Result<(), Failure> {
+    let identities = identity.map(Identities::read).transpose()?;
     let mut items = Vec::new();
     loop {
         let wanted = (limit - items.len()).min(PART);
@@ -308,6 +319,9 @@ fn read(
         if after.is_none() || items.len() >= limit {
             break;
         }
+    }
+    if let Some(identities) = &identities {
+        items.iter_mut().for_each(|item| identities.open_item(item));
     }
     if !session.output.is_json() {
         items.iter_mut().for_each(show);
@@ -323,6 +337,10 @@ fn show(item: &mut Value) {
     let text = |name| item.get(name).and_then(Value::as_str);
     let shown = match (text("payload"), text("payload_base64")) {
         (Some(payload), _) => payload.escape_debug().to_string(),
+        (None, Some(_)) if is_sealed(item) => match text("why") {
+            Some(why) => format!("(sealed: {why})"),
+            None => "(sealed for its readers: --identity FILE)".to_owned(),
+        },
         (None, Some(bytes)) => format!("(base64) {bytes}"),
         (None, None) => match item.get("withheld") == Some(&Value::Bool(true)) {
             true => "(withheld: your role does not show it)".to_owned(),

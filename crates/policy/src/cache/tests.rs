@@ -345,6 +345,7 @@ impl World {
                 receive,
                 retain,
                 keep_days: None,
+                sealed: false,
             },
             created_at: self.clock.now(),
         }

@@ -231,6 +231,7 @@ pub fn grant(scope: GrantScope, pattern: &str, actions: &str) -> Grant {
             receive: actions.contains("receive"),
             retain: actions.contains("retain"),
             keep_days: actions.contains("keep").then_some(NonZeroU16::MIN),
+            sealed: actions.contains("sealed"),
         },
         created_at: Timestamp::UNIX_EPOCH,
     }

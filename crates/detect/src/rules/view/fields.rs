@@ -286,6 +286,7 @@ impl<'a> FlatEvent<'a> {
                 self.put("reason.policies", FieldValue::List(ids.collect()));
                 "forbidden"
             }
+            DenyReason::NotSealed => "not_sealed",
             DenyReason::NotPermitted => "not_permitted",
             DenyReason::Lifecycle { lifecycle } => {
                 self.text("reason.lifecycle", lifecycle.as_str());
