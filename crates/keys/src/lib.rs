@@ -5,6 +5,9 @@
 //! keys of others. Nothing here prints a secret; what is unsealed is zeroised when it is dropped. Begin with [`Keystore::open`].
 
 mod log_key;
+mod pkcs11;
+mod remembered;
+mod root;
 mod secret;
 mod secret_source;
 mod signing;
@@ -13,6 +16,9 @@ mod store;
 mod wrap;
 
 pub use log_key::LogKey;
+pub use pkcs11::{Pkcs11Config, Pkcs11Root};
+pub use remembered::Remembered;
+pub use root::{Looked, RootConfig, RootKind, Roots};
 pub use secret::Secret;
 pub use secret_source::{SecretError, SecretSource};
 pub use signing::{SigningKey, SigningKeyError};

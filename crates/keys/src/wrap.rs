@@ -22,6 +22,14 @@ pub enum WrapError {
     /// The keystore failed.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
+    /// The root key is elsewhere, and cannot be used now: nothing is known of what was wrapped.
+    #[error("the root key in {place} cannot be used now: {why}")]
+    Away {
+        /// Where it is.
+        place: String,
+        /// Why not.
+        why: String,
+    },
     /// The cryptographic library refused.
     #[error("the cryptographic library failed to {0}")]
     Crypto(&'static str),
@@ -40,6 +48,14 @@ pub trait KeyWrap: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it gave something else, or the wrapping key cannot be used.
     fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Secret, WrapError>;
+
+    /// Whether it can be used now, where that is not certain.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn check(&self) -> Result<(), WrapError> {
+        Ok(())
+    }
 }
 
 /// A wrapping key that can be replaced: its newest version wraps, each opens what it wrapped.
@@ -58,6 +74,12 @@ pub trait VersionedWrap: KeyWrap {
     /// # Errors
     /// When one cannot be destroyed.
     fn retire(&self, in_use: &BTreeSet<u32>) -> Result<(), WrapError>;
+
+    /// Destroys every version but those that are in use, the newest as well: another root wraps from now on.
+    ///
+    /// # Errors
+    /// When one cannot be destroyed.
+    fn abandon(&self, in_use: &BTreeSet<u32>) -> Result<(), WrapError>;
 }
 
 /// A key in memory that wraps others with AES-256-GCM.
@@ -136,14 +158,20 @@ impl RootKey {
     /// # Errors
     /// When the keystore cannot be used.
     pub fn open(keystore: Arc<Keystore>, name: &str) -> Result<Self, WrapError> {
-        let root = Self {
-            keystore,
-            name: name.to_owned(),
-        };
+        let root = Self::existing(keystore, name);
         if root.versions().is_empty() {
             root.add(1)?;
         }
         Ok(root)
+    }
+
+    /// The root key of this name, for what it wrapped: another one wraps.
+    #[must_use]
+    pub fn existing(keystore: Arc<Keystore>, name: &str) -> Self {
+        Self {
+            keystore,
+            name: name.to_owned(),
+        }
     }
 
     /// The versions that are there, the newest last.
@@ -212,9 +240,14 @@ impl VersionedWrap for RootKey {
     }
 
     fn retire(&self, in_use: &BTreeSet<u32>) -> Result<(), WrapError> {
-        let newest = self.newest()?;
+        let mut kept = in_use.clone();
+        kept.extend(self.versions().pop());
+        self.abandon(&kept)
+    }
+
+    fn abandon(&self, in_use: &BTreeSet<u32>) -> Result<(), WrapError> {
         for version in self.versions() {
-            if version != newest && !in_use.contains(&version) {
+            if !in_use.contains(&version) {
                 self.keystore.remove(&self.secret(version))?;
             }
         }

@@ -8,6 +8,7 @@ mod doors;
 mod files;
 mod folders;
 mod objects;
+mod root;
 mod whose;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -100,6 +101,7 @@ async fn examine(config: &Config, data: &DataDir) -> Vec<Finding> {
         }
     };
     findings.push(objects::examine(config, data).await);
+    findings.extend(tokio::task::block_in_place(|| root::examine(config, data)));
     findings.extend(database::examine(data, running).await);
     let doors = tokio::task::block_in_place(|| doors::examine(config, data, running));
     findings.extend(doors);

@@ -3,9 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use palisade_core::{Clock, SegmentId};
-use palisade_keys::{KeyWrap, Secret, WrapError, WrappingKey, random_key};
+use palisade_keys::{KeyWrap, Secret, VersionedWrap, WrapError, WrappingKey, random_key};
 use palisade_store::{SegmentKey, Store, StoreError};
 use tokio::sync::Mutex;
+
+/// The segment that has a key before anything is kept.
+const FIRST: &str = "default";
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,7 @@ pub enum KeyError {
 /// The keys of all segments.
 pub(crate) struct SegmentKeys {
     store: Store,
-    root: Arc<dyn KeyWrap>,
+    root: Arc<dyn VersionedWrap>,
     clock: Arc<dyn Clock>,
     /// Those that are open, by segment and version. Held while one is made, so that two are not.
     open: Mutex<HashMap<SegmentId, Vec<(u32, WrappingKey)>>>,
@@ -46,21 +49,29 @@ pub(crate) struct FileKey {
 impl SegmentKeys {
     pub(crate) async fn open(
         store: Store,
-        root: Arc<dyn KeyWrap>,
+        root: Arc<dyn VersionedWrap>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, KeyError> {
         let mut open: HashMap<SegmentId, Vec<(u32, WrappingKey)>> = HashMap::new();
         for key in store.vault().keys().await? {
-            let opened = root.unwrap(&key.wrapped, &context(&key.segment, key.version))?;
+            let (wrapped, context) = (key.wrapped, context(&key.segment, key.version));
+            let opened = ask(&root, move |root| root.unwrap(&wrapped, &context)).await?;
             let versions = open.entry(key.segment).or_default();
             versions.push((key.version, WrappingKey::new(opened)?));
         }
-        Ok(Self {
+        let keys = Self {
             store,
             root,
             clock,
             open: Mutex::new(open),
-        })
+        };
+        // One there is from the start: another root key is known by it, before all log files look damaged.
+        if let Ok(first) = SegmentId::parse(FIRST)
+            && keys.segments().await.is_empty()
+        {
+            keys.rotate(&first).await?;
+        }
+        Ok(keys)
     }
 
     /// A new key for the file at this path.
@@ -144,7 +155,8 @@ impl SegmentKeys {
 
     async fn make(&self, segment: &SegmentId, version: u32) -> Result<WrappingKey, KeyError> {
         let key = random_key(WrappingKey::LEN)?;
-        let wrapped = self.root.wrap(&key, &context(segment, version))?;
+        let (wanted, context) = (key.clone(), context(segment, version));
+        let wrapped = ask(&self.root, move |root| root.wrap(&wanted, &context)).await?;
         let row = SegmentKey {
             segment: segment.clone(),
             version,
@@ -154,6 +166,16 @@ impl SegmentKeys {
         self.store.vault().put_key(&row).await?;
         Ok(WrappingKey::new(key)?)
     }
+}
+
+/// Asks the root key, which may be far away.
+pub(crate) async fn ask<T: Send + 'static>(
+    root: &Arc<dyn VersionedWrap>,
+    what: impl FnOnce(&dyn VersionedWrap) -> Result<T, WrapError> + Send + 'static,
+) -> Result<T, WrapError> {
+    let root = root.clone();
+    let asked = tokio::task::spawn_blocking(move || what(&*root)).await;
+    asked.unwrap_or(Err(WrapError::Crypto("answer, as it ended")))
 }
 
 fn find<'a>(

@@ -46,7 +46,7 @@ impl Vault {
             let (shelves, fault) = self.unload(file).await?;
             let fault = match fault {
                 // What cannot be read may be readable the next time; what is damaged will not.
-                Some(LogFault::Io(error)) => return Err(VaultError::Log(LogFault::Io(error))),
+                Some(fault) if fault.may_pass() => return Err(VaultError::Log(fault)),
                 fault => fault,
             };
             let mut objects = Vec::new();
@@ -87,6 +87,9 @@ impl Vault {
                 return Err(VaultError::Io(full));
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        if let Some(why) = self.log.held() {
+            return Err(VaultError::Away(why));
         }
         self.roll().await
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use palisade_core::SegmentId;
 use palisade_store::ObjectFilter;
 
-use crate::{KeyError, Vault, VaultError};
+use crate::{KeyError, Vault, VaultError, keys::ask};
 
 /// What a rotation did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +23,8 @@ impl Vault {
     /// # Errors
     /// When a key, the system of record or the log fails: run it again.
     pub async fn rotate_keys(&self) -> Result<Rotated, VaultError> {
-        self.root.rotate().map_err(KeyError::from)?;
+        let rotated = ask(&self.root, |root| root.rotate()).await;
+        rotated.map_err(KeyError::from)?;
         // Files of the log are wrapped by the root: those of the old one are rolled, the next one has the new.
         self.roll_all().await?;
         let _one_at_a_time = self.works.lock().await;
@@ -39,7 +40,8 @@ impl Vault {
             .iter()
             .filter_map(|key| self.root.version_of(&key.wrapped));
         let in_use: BTreeSet<u32> = versions.collect();
-        self.root.retire(&in_use).map_err(KeyError::from)?;
+        let retired = ask(&self.root, move |root| root.retire(&in_use)).await;
+        retired.map_err(KeyError::from)?;
         self.scrub().await?;
         Ok(rotated)
     }

@@ -16,7 +16,7 @@ use palisade_core::{
     Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome,
     port::{CannotKeep, Journal, JournalError, Telemetry, TelemetrySink},
 };
-use palisade_keys::VersionedWrap;
+use palisade_keys::{Remembered, RootConfig, VersionedWrap};
 use palisade_store::{ObjectState, Store, StoreError, VaultMark};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct VaultConfig {
     pub read_per_minute: u64,
     /// An object store for sealed files, in place of the folder.
     pub objects: ObjectsConfig,
+    /// Where the root key is, which wraps all keys of the vault.
+    pub root: RootConfig,
 }
 
 impl Default for VaultConfig {
@@ -56,6 +58,7 @@ impl Default for VaultConfig {
             objects_dir: PathBuf::from("vault/objects"),
             read_per_minute: 100_000,
             objects: ObjectsConfig::default(),
+            root: RootConfig::default(),
         }
     }
 }
@@ -66,9 +69,10 @@ impl VaultConfig {
     /// # Errors
     /// Begins with the key that is wrong, and says what it may be.
     pub fn check(&self) -> Result<(), String> {
-        self.objects
-            .check()
-            .map_err(|why| format!("vault.objects.{why}"))
+        let objects = self.objects.check();
+        objects.map_err(|why| format!("vault.objects.{why}"))?;
+        let root = self.root.check();
+        root.map_err(|why| format!("vault.root.{why}"))
     }
 
     /// The place of sealed files. Nothing is asked of a store yet.
@@ -117,6 +121,9 @@ pub enum VaultError {
     /// The object store failed.
     #[error("the object store: {0}")]
     Objects(#[from] ObjectsError),
+    /// What is in the log cannot be rolled now.
+    #[error("{0}")]
+    Away(String),
     /// A hold stands against it.
     #[error("the hold {0} stands against it: release that first")]
     Held(String),
@@ -190,8 +197,11 @@ impl Vault {
             bytes: u64::from(config.roll_mb.max(1)) * 1024 * 1024,
             age: Duration::from_secs(u64::from(config.roll_after_s.max(1))),
         };
+        let (folder, far) = (data.join("vault/log"), Remembered::new(root.clone()));
+        let open = move || Log::open(&folder, Arc::new(far), roll_at, known);
+        let opened = tokio::task::spawn_blocking(open).await;
         let Opened { log, damage } =
-            Log::open(&data.join("vault/log"), root.clone(), roll_at, known)?;
+            opened.map_err(|error| VaultError::Io(io::Error::other(error)))??;
         let vault = Arc::new(Self {
             store,
             clock,
@@ -321,7 +331,8 @@ impl Vault {
     /// Why the log could not be rolled into sealed files the last time; it is kept as long.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+        let trouble = self.trouble.lock().clone();
+        trouble.or_else(|| self.log.held())
     }
 
     /// The number of the last message that is durable.

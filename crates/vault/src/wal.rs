@@ -101,6 +101,8 @@ struct Shared {
     is_failing: AtomicBool,
     waiters: Mutex<Vec<(u64, Waker)>>,
     files: Mutex<Files>,
+    /// Why the open file cannot be closed.
+    held: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -163,6 +165,7 @@ impl Log {
                 closed: found.files,
                 open: None,
             }),
+            held: Mutex::default(),
         });
         let writer = Writer {
             shared: shared.clone(),
@@ -172,6 +175,7 @@ impl Log {
             next_file: found.next_file,
             before: found.before,
             open: None,
+            held: None,
         };
         let writer = std::thread::Builder::new()
             .name("vault-log".to_owned())
@@ -240,6 +244,12 @@ impl Log {
     #[must_use]
     pub fn has_rolled(&self, number: u64) -> bool {
         self.shared.queue.lock().rolls_done >= number
+    }
+
+    /// Why the file that is written to cannot be closed: no other could be begun.
+    #[must_use]
+    pub fn held(&self) -> Option<String> {
+        self.shared.held.lock().clone()
     }
 
     /// Gives the messages of a file in order, each with its number, a chunk at a time: `give` says whether to go
@@ -403,6 +413,10 @@ impl Shared {
         });
         files.closed.push(file);
         file
+    }
+
+    fn hold(&self, why: Option<String>) {
+        *self.held.lock() = why;
     }
 
     /// The calls for a roll up to this one are answered.

@@ -10,8 +10,9 @@ use std::time::Duration;
 use axum::{Extension, Json, extract::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use palisade_core::{DeviceId, Timestamp, TopicFilter};
+use palisade_keys::WrapError;
 use palisade_store::ObjectState;
-use palisade_vault::{Found, Query as Wanted, Row, VaultError};
+use palisade_vault::{Found, KeyError, Query as Wanted, Row, VaultError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -328,6 +329,15 @@ impl From<VaultError> for Problem {
                 "the object store of sealed files does not answer; try again",
                 &error,
             ),
+            VaultError::Away(_) | VaultError::Key(KeyError::Wrap(WrapError::Away { .. })) => {
+                Self::unavailable(
+                    "the root key of the vault cannot be used now; the server's log says more. Run it again",
+                    &error,
+                )
+            }
+            VaultError::Log(ref fault) if fault.may_pass() => {
+                Self::unavailable("the vault cannot be read now; try again", &error)
+            }
             VaultError::Io(_) => {
                 Self::unavailable("the vault cannot be read now; try again", &error)
             }

@@ -20,7 +20,7 @@ use palisade_detect::{
 use palisade_export::{ExportParts, Exports};
 use palisade_gateway::{Gateway, GatewayParts};
 use palisade_identity::Identity;
-use palisade_keys::RootKey;
+use palisade_keys::{Keystore, Roots};
 use palisade_ledger::{Ledger, Log, LogParts};
 use palisade_people::{People, PeopleGround};
 use palisade_policy::Pdp;
@@ -41,6 +41,9 @@ use crate::{
 
 /// Who reads the stream of events besides exports, by the names of their cursors.
 const READERS: [&str; 2] = ["detect", "respond"];
+
+/// The name of the vault's root key in the keystore.
+const VAULT_ROOT: &str = "vault";
 
 /// What every capability stands on.
 struct Ground {
@@ -107,7 +110,7 @@ impl Ground {
             config: config.vault.clone(),
             data: data.path().to_owned(),
             store: store.clone(),
-            root: Arc::new(RootKey::open(keys.clone(), "vault").context("the vault's root key")?),
+            root: vault_root(config, keys.clone(), data).await?,
             journal: ledger.clone(),
             clock: clock.clone(),
         });
@@ -426,6 +429,19 @@ and give the token when you are asked. Then make a product and a token for its f
         ));
         ground.close().await;
     }
+}
+
+/// The root key of the vault, which may be in a token or on another machine.
+async fn vault_root(
+    config: &Config,
+    keys: Arc<Keystore>,
+    data: &DataDir,
+) -> Result<Arc<Roots>, Failure> {
+    let (root, data) = (config.vault.root.clone(), data.path().to_owned());
+    let open = move || Roots::open(&root, keys, VAULT_ROOT, &data);
+    let opened = tokio::task::spawn_blocking(open).await;
+    let opened = opened.context("the vault's root key")?;
+    Ok(Arc::new(opened.context("the vault's root key")?))
 }
 
 /// The roots that each witness of the ledger is reached by.

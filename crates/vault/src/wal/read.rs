@@ -24,9 +24,12 @@ pub enum LogFault {
     /// It says another number than its name.
     #[error("it is the file number {0}, under the name of another")]
     Misnamed(u64),
-    /// Its key cannot be had.
+    /// Its key is none of ours.
     #[error("its key: {0}")]
-    Key(#[from] WrapError),
+    Key(#[source] WrapError),
+    /// Its key cannot be had now: nothing is known of the file.
+    #[error("its key: {0}")]
+    Away(#[source] WrapError),
     /// A chunk does not open.
     #[error("chunk {chunk} at byte {offset} was changed, moved or taken from elsewhere")]
     Chunk {
@@ -49,6 +52,23 @@ pub enum LogFault {
     /// It is not there.
     #[error("it is not there")]
     Missing,
+}
+
+impl From<WrapError> for LogFault {
+    fn from(error: WrapError) -> Self {
+        match error {
+            error @ WrapError::Away { .. } => Self::Away(error),
+            error => Self::Key(error),
+        }
+    }
+}
+
+impl LogFault {
+    /// Whether it may be gone the next time: nothing says that the file is damaged.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::Away(_))
+    }
 }
 
 /// What a chunk holds: messages from this number on.

@@ -66,6 +66,8 @@ pub(super) fn recover(disk: &dyn Disk, wrap: &dyn KeyWrap, known: Mark) -> io::R
             Ok(reader) => {
                 readers.insert(number, reader);
             }
+            // Nothing is taken for damaged that cannot be looked at.
+            Err(LogFault::Away(error)) => return Err(io::Error::other(error)),
             Err(LogFault::Head) if number > known.file => unfinished.push(number),
             Err(fault) => damage.push(Damage {
                 file: number,

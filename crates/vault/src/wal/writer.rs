@@ -20,6 +20,8 @@ use super::{
 const CHUNK: usize = 64 * 1024;
 /// How long to wait before what could not be written is tried again.
 const RETRY: Duration = Duration::from_millis(100);
+/// How long to wait before a root key that is away is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// When a file is closed and the next one begun.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +56,8 @@ pub(super) struct Writer {
     pub(super) next_file: u64,
     pub(super) before: Option<Tail>,
     pub(super) open: Option<Open>,
+    /// Since when the open file cannot be closed, as no other could be begun.
+    pub(super) held: Option<Instant>,
 }
 
 /// The file that is written to.
@@ -81,8 +85,10 @@ impl Writer {
             if !batch.ends.is_empty() {
                 self.write(&batch);
             }
-            if wants_roll || is_last || self.is_due() {
-                self.roll(batch.next());
+            match is_last {
+                true => self.close(batch.next()),
+                false if wants_roll || self.is_due() => self.roll(batch.next(), wants_roll),
+                false => {}
             }
             self.shared.has_rolled(rolls);
             if is_last {
@@ -94,7 +100,11 @@ impl Writer {
     /// How long the open file has before it is closed for its age.
     fn time_left(&self) -> Option<Duration> {
         let open = self.open.as_ref()?;
-        Some(self.roll_at.age.saturating_sub(open.since.elapsed()))
+        let left = self.roll_at.age.saturating_sub(open.since.elapsed());
+        let again = self
+            .held
+            .map(|held| ASK_AGAIN.saturating_sub(held.elapsed()));
+        Some(again.unwrap_or(left))
     }
 
     fn is_due(&self) -> bool {
@@ -146,8 +156,29 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes the open file in good order; the next message begins another.
-    fn roll(&mut self, next: u64) {
+    /// Closes the open file in good order; the next message begins another. It stays open while there could be no other:
+    /// messages are taken although the root key is away.
+    fn roll(&mut self, next: u64, is_urgent: bool) {
+        let is_too_soon = self.held.is_some_and(|held| held.elapsed() < ASK_AGAIN);
+        let Some(open) = &mut self.open else {
+            self.shared.hold(None);
+            return;
+        };
+        if is_too_soon && !is_urgent {
+            return;
+        }
+        if let Err(error) = self.wrap.check() {
+            tracing::warn!(%error, file = open.name, "a file of the telemetry log stays open, as no other could be begun");
+            self.shared.hold(Some(error.to_string()));
+            self.held = Some(Instant::now());
+            return;
+        }
+        self.held = None;
+        self.shared.hold(None);
+        self.close(next);
+    }
+
+    fn close(&mut self, next: u64) {
         let Some(open) = &mut self.open else {
             return;
         };

@@ -92,6 +92,7 @@ fn generate() -> String {
     let mut structs = Structs::new();
     for name in [
         "palisade", "gateway", "api", "people", "detect", "export", "respond", "ledger", "vault",
+        "keys",
     ] {
         collect(&crates.join(name).join("src"), &mut structs);
     }
