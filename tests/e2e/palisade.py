@@ -79,14 +79,16 @@ def run(*command, check=True, **options):
 class Palisade:
     """One server and its data directory."""
 
-    def __init__(self, root, plaintext=False, **settings):
-        """`settings` are configuration keys as the environment spells them (`GATEWAY__...`)."""
+    def __init__(self, root, plaintext=False, under=(), **settings):
+        """`settings` are configuration keys as the environment spells them (`GATEWAY__...`); `under` is a command
+        that the server is run by."""
         self.root = pathlib.Path(root)
         self.data, self.home = self.root / "data", self.root / "home"
         self.home.mkdir(parents=True, exist_ok=True)
         self.mqtt, self.devices, self.people, self.operators = (free_port() for _ in range(4))
         self.plaintext = free_port() if plaintext else None
         self.settings, self.process, self.token = settings, None, None
+        self.under = under
 
     def environment(self):
         values = {
@@ -115,7 +117,7 @@ class Palisade:
     def start(self):
         with open(self.root / "serve.log", "ab") as log:
             self.process = subprocess.Popen(
-                [binary("palisade"), "serve", "--data", str(self.data)],
+                [*self.under, binary("palisade"), "serve", "--data", str(self.data)],
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self.environment(),
             )
         wait_for(self.is_ready, f"palisade ready (see {self.root}/serve.log)", 60)

@@ -137,6 +137,11 @@ export function send<M extends "post" | "put" | "patch" | "delete", P extends Pa
   return call(method.toUpperCase(), fill(path, options.at), init);
 }
 
+/** Sends a request that the server itself named as the one that follows from what it showed. */
+export function follow({ method, path, body }: Schemas["Remedy"], key: string): Promise<unknown> {
+  return send(method.toLowerCase() as "put", path as PathOf<"put">, { body: (body ?? undefined) as never, key });
+}
+
 // Writes that a second person approved, by their keys: who sends one need not know of it.
 const approvals = new Map<string, string>();
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 pub use judge::{
     access_log, authority, checkpoints, clock, crl, dangers, detection, door_certificate, export,
-    ledger, room, rules, sealed_files, switch, vault,
+    has_swap, ledger, memory, room, rules, sealed_files, switch, vault,
 };
 
 /// The check of the door for operators.
@@ -23,6 +23,17 @@ pub struct Premises {
     pub data: PathBuf,
     /// What seals its keys: a file, a passphrase or a credential.
     pub sealed_by: KeyPlace,
+    /// What its memory may become.
+    pub memory: Memory,
+}
+
+/// What the memory of the server may become.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Whether the process may leave a core dump.
+    pub core_dumps: bool,
+    /// Why its pages may go to swap; nothing where they are locked.
+    pub unlocked: Option<String>,
 }
 
 /// Where a key is.

@@ -224,8 +224,9 @@ impl PeopleState {
     pub fn with_authenticator(parts: PeopleParts, authenticator: Arc<dyn Authenticator>) -> Self {
         let denials = Denials::new(parts.journal.clone(), parts.clock.clone());
         let access_log = AccessLog::new(parts.store.clone(), parts.clock.clone());
+        let known = routes().actions();
         let actions = palisade_people::Catalogue::new(
-            routes().actions(),
+            known.clone(),
             access::Scope::ALL.iter().map(|scope| scope.as_str()),
         );
         if let Err(problem) = actions.and_then(|actions| parts.people.know_actions(actions)) {
@@ -233,7 +234,7 @@ impl PeopleState {
             tracing::error!(%problem, "the roles that ship cannot be read");
         }
         let auditor = parts.detect.auditor();
-        auditor.set_source(audit_source::Sources::of(&parts));
+        auditor.set_source(audit_source::Sources::of(&parts, &known));
         let streams = Arc::new(Semaphore::new(
             parts.max_event_streams.min(Semaphore::MAX_PERMITS),
         ));

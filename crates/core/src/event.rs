@@ -265,7 +265,10 @@ impl EventKind {
     /// Whether persons may be named in it. What is about devices is about no person.
     #[must_use]
     pub fn may_name_persons(&self) -> bool {
-        matches!(self, Self::Administrative(_) | Self::Responded(_))
+        matches!(
+            self,
+            Self::Administrative(_) | Self::Responded(_) | Self::Found(_)
+        )
     }
 
     /// Whether it is an entry of the ledger, and not only an event.

@@ -44,6 +44,8 @@ pub enum Target {
     Address(IpAddr),
     /// An API token, by its name.
     ApiToken(String),
+    /// A person, by the name of their account.
+    Account(String),
     /// The installation as a whole (a notification).
     Fleet,
 }
@@ -55,6 +57,7 @@ impl std::fmt::Display for Target {
             Self::Device(id) => write!(f, "device/{id}"),
             Self::Address(address) => write!(f, "address/{address}"),
             Self::ApiToken(name) => write!(f, "api_token/{name}"),
+            Self::Account(name) => write!(f, "account/{name}"),
             Self::Fleet => f.write_str("fleet"),
         }
     }

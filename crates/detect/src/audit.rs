@@ -11,6 +11,7 @@ mod certificates;
 mod check;
 mod config;
 mod look;
+mod people;
 mod run;
 mod server;
 mod source;

@@ -13,6 +13,8 @@ pub enum Subject {
     Address(IpAddr),
     /// The bearer of an API token, by its name.
     ApiToken(String),
+    /// A person, by the name of their account.
+    Account(String),
     /// The installation as a whole.
     Fleet,
 }
@@ -27,7 +29,8 @@ impl Subject {
         match (&event.kind, event.source) {
             (EventKind::Administrative(act), _) => match &act.actor {
                 Actor::Token(name) => Self::ApiToken(name.clone()),
-                Actor::Account(_) | Actor::System(_) | Actor::Console => Self::Fleet,
+                Actor::Account(name) => Self::Account(name.clone()),
+                Actor::System(_) | Actor::Console => Self::Fleet,
             },
             (_, Some(source)) => Self::Address(source),
             (_, None) => Self::Fleet,
@@ -49,6 +52,7 @@ impl Subject {
                 .ok()
                 .map(|id| Self::Principal(id.into())),
             "address" => id.parse().ok().map(Self::Address),
+            "account" => is_account(id).then(|| Self::Account(id.to_owned())),
             "api_token" => Some(Self::ApiToken(id.to_owned())),
             _ => None,
         }
@@ -59,18 +63,26 @@ impl Subject {
     pub fn device(&self) -> Option<&DeviceId> {
         match self {
             Self::Principal(principal) => principal.device(),
-            Self::Address(_) | Self::ApiToken(_) | Self::Fleet => None,
+            Self::Address(_) | Self::ApiToken(_) | Self::Account(_) | Self::Fleet => None,
         }
     }
 }
 
+/// Whether a text may be the name of an account: as the crate `people` writes it.
+fn is_account(name: &str) -> bool {
+    let is_of =
+        |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || b"._@-".contains(&one);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_of)
+}
+
 impl fmt::Display for Subject {
-    /// `device/<id>`, `service/<id>`, `address/<ip>`, `api_token/<name>` or `fleet`
+    /// `device/<id>`, `service/<id>`, `address/<ip>`, `api_token/<name>`, `account/<name>` or `fleet`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Principal(principal) => principal.fmt(f),
             Self::Address(address) => write!(f, "address/{address}"),
             Self::ApiToken(name) => write!(f, "api_token/{name}"),
+            Self::Account(name) => write!(f, "account/{name}"),
             Self::Fleet => f.write_str("fleet"),
         }
     }

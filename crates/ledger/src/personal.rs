@@ -70,6 +70,8 @@ fn fields(entry: &Value) -> Vec<&'static str> {
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
     match text("/kind") {
         Some("responded") => vec!["/by"],
+        // What was found of a device names no person; what was found of the house may.
+        Some("found") if entry.get("principal").is_none_or(Value::is_null) => vec!["/detail"],
         Some("administrative") => {
             let mut fields = vec!["/reason"];
             if text("/actor/type") == Some("account") {
@@ -142,9 +144,48 @@ pub(crate) fn is_about(row: &PersonalRow, account: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use palisade_core::{Actor, AdministrativeAct, Door, EventKind, Outcome, Timestamp};
+    use palisade_core::{
+        Actor, AdministrativeAct, Confidence, Detector, DeviceId, Door, EventKind, Finding,
+        FindingId, Outcome, Severity, Timestamp,
+    };
 
     use super::*;
+
+    #[test]
+    fn what_was_found_of_a_person_can_be_destroyed_and_of_a_device_there_is_nothing_to() {
+        let found = Finding {
+            id: FindingId::generate(),
+            detector: Detector::Audit("access-unusual-place".to_owned()),
+            title: "Somebody came from an unusual place".to_owned(),
+            severity: Severity::Low,
+            confidence: Confidence::new(40),
+            detail: "account anna: came from 198.51.100.0/24".to_owned(),
+            techniques: Vec::new(),
+            evidence: Vec::new(),
+            count: 1,
+            first_seen: Timestamp::UNIX_EPOCH,
+            last_seen: Timestamp::UNIX_EPOCH,
+        };
+        let event = Event::new(
+            Timestamp::UNIX_EPOCH,
+            Door::Internal,
+            EventKind::Found(found),
+        );
+        let of_device = event
+            .clone()
+            .about(DeviceId::parse("cam-1").expect("valid"));
+        assert!(commit(&of_device, 7).expect("commits").is_none());
+        let committed = commit(&event, 7).expect("commits").expect("something");
+        assert!(!committed.body.contains("anna"), "{}", committed.body);
+        let [row] = committed.personal.as_slice() else {
+            panic!("{:?}", committed.personal);
+        };
+        assert!(is_about(row, "anna") && !is_about(row, "ann"));
+        let told = reveal(&committed.body, &[row]).expect("reads");
+        assert_eq!(told, serde_json::to_string(&event).expect("json"));
+        let erased = reveal(&committed.body, &[]).expect("reads");
+        assert!(erased.contains("\"detail\":\"erased\""), "{erased}");
+    }
 
     fn event(actor: Actor, act: &str, target: &str) -> Event {
         let act = AdministrativeAct {

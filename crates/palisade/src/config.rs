@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use error::ConfigError;
 pub(crate) use overrides::{Override, from_environment, from_flags};
 pub(crate) use sections::{
-    DrillsSection, IdentitySection, KeysSection, LogFormat, LogSection, TelemetrySection,
+    DrillsSection, IdentitySection, KeysSection, LockMemory, LogFormat, LogSection, MemorySection,
+    TelemetrySection,
 };
 pub(crate) use show::ConfigCommand;
 pub(crate) use span::Span;
@@ -61,6 +62,8 @@ pub(crate) struct Config {
     /// Where the key comes from that seals all other keys. At most one of these is set; where none is, it
     /// is the file `key-encryption.key` in the data directory, made at the first start.
     pub(crate) keys: KeysSection,
+    /// How the memory of the server is kept from the disk.
+    pub(crate) memory: MemorySection,
     /// What the server says about itself, on stderr.
     pub(crate) log: LogSection,
     /// Traces of requests at the HTTPS doors, for an OpenTelemetry collector.

@@ -7,6 +7,7 @@
 mod drills;
 mod house;
 pub(crate) mod logs;
+mod memory;
 mod metrics;
 mod notify;
 pub(crate) mod signals;
@@ -16,7 +17,7 @@ mod telemetry;
 use std::time::Duration;
 
 use clap::Args;
-use palisade_api::doctor::dangers;
+use palisade_api::doctor::{Memory, dangers};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -56,7 +57,9 @@ impl ServeCommand {
         logs::install(&config.log, telemetry.as_ref())?;
         let data = DataDir::create(&self.data.data)?;
         raise_file_limit();
-        let served = runtime()?.block_on(serve(&config, &data));
+        // Before there is a key in it.
+        let memory = memory::guard(&config.memory).map_err(Failure::new)?;
+        let served = runtime()?.block_on(serve(&config, &data, memory));
         if let Some(telemetry) = telemetry {
             telemetry.close();
         }
@@ -82,11 +85,11 @@ fn raise_file_limit() {
     }
 }
 
-async fn serve(config: &Config, data: &DataDir) -> Result<(), Failure> {
+async fn serve(config: &Config, data: &DataDir, memory: Memory) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     signals::watch(stop.clone())?;
     warn_of_dangers(config);
-    let house = House::open(config, data).await?;
+    let house = House::open(config, data, memory).await?;
     let mut keepers = house.keepers();
     let mut doors = house.doors();
     house.welcome(data).await?;

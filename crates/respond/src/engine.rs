@@ -403,7 +403,7 @@ impl Respond {
         let event = Event::new(self.clock.now(), palisade_core::Door::Internal, kind);
         match &record.order.target {
             Target::Device(device) => event.about(device.clone()),
-            Target::Address(_) | Target::ApiToken(_) | Target::Fleet => event,
+            Target::Address(_) | Target::ApiToken(_) | Target::Account(_) | Target::Fleet => event,
         }
     }
 }

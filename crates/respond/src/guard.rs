@@ -148,7 +148,8 @@ impl NeverTouch {
                 .api_tokens
                 .contains(name)
                 .then(|| format!("API token {name}")),
-            Target::Fleet => None,
+            // What could be done to a person asks a person already.
+            Target::Account(_) | Target::Fleet => None,
         }
     }
 

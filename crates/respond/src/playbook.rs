@@ -130,6 +130,8 @@ pub enum SubjectKind {
     Address,
     /// An API token.
     ApiToken,
+    /// A person.
+    Account,
     /// The installation as a whole.
     Fleet,
 }

@@ -54,6 +54,7 @@ impl Subject {
             (Some(device), _) => Some(Target::Device(device.id.clone())),
             (None, Some(("address", address))) => address.parse().ok().map(Target::Address),
             (None, Some(("api_token", name))) => Some(Target::ApiToken(name.to_owned())),
+            (None, Some(("account", name))) => Some(Target::Account(name.to_owned())),
             _ => None,
         };
         let source = self
@@ -72,6 +73,7 @@ fn kind(text: &str) -> SubjectKind {
         Some(("service", _)) => SubjectKind::Service,
         Some(("address", _)) => SubjectKind::Address,
         Some(("api_token", _)) => SubjectKind::ApiToken,
+        Some(("account", _)) => SubjectKind::Account,
         _ => SubjectKind::Fleet,
     }
 }
@@ -91,6 +93,14 @@ pub fn parse_target(text: &str) -> Option<Target> {
         ("api_token", name) if !name.is_empty() && name.len() <= 256 => {
             Some(Target::ApiToken(name.to_owned()))
         }
+        ("account", name) if is_account(name) => Some(Target::Account(name.to_owned())),
         _ => None,
     }
+}
+
+/// Whether a text may be the name of an account.
+fn is_account(name: &str) -> bool {
+    let is_of =
+        |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || b"._@-".contains(&one);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_of)
 }

@@ -28,6 +28,21 @@ pub struct AccessReview {
     pub note: String,
 }
 
+/// Who is to review access, how often, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewPlan {
+    /// Whose review it is: the name of an account.
+    pub owner: String,
+    /// How often, in days.
+    pub every_days: u64,
+    /// Until when the next one is to be signed.
+    pub due_at: Timestamp,
+    /// Who planned it.
+    pub planned_by: String,
+    /// When.
+    pub planned_at: Timestamp,
+}
+
 /// What an account proves itself with, and where it is signed in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AccountFacts {
@@ -65,11 +80,69 @@ impl Store {
 }
 
 impl AccessReviews<'_> {
-    /// Writes down that a review was signed.
+    /// The plan, where there is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn plan(&self) -> Result<Option<ReviewPlan>, StoreError> {
+        let found = sqlx::query("SELECT * FROM access_review_plan")
+            .fetch_optional(self.store.readers())
+            .await?;
+        found
+            .map(|found| {
+                Ok(ReviewPlan {
+                    owner: row::text(&found, "owner")?,
+                    every_days: row::unsigned(&found, "every_days")?,
+                    due_at: row::time(&found, "due_at")?,
+                    planned_by: row::text(&found, "planned_by")?,
+                    planned_at: row::time(&found, "planned_at")?,
+                })
+            })
+            .transpose()
+    }
+
+    /// Plans reviews from now on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_plan(&self, plan: &ReviewPlan) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO access_review_plan (one, owner, every_days, due_at, planned_by, planned_at) \
+             VALUES (1, $1, $2, $3, $4, $5) ON CONFLICT (one) DO UPDATE SET owner = excluded.owner, \
+             every_days = excluded.every_days, due_at = excluded.due_at, \
+             planned_by = excluded.planned_by, planned_at = excluded.planned_at",
+        )
+        .bind(plan.owner.as_str())
+        .bind(plan.every_days as i64)
+        .bind(row::nanos(plan.due_at))
+        .bind(plan.planned_by.as_str())
+        .bind(row::nanos(plan.planned_at))
+        .execute(self.store.writer())
+        .await?;
+        Ok(())
+    }
+
+    /// Plans no more reviews; `false` where none were planned.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn drop_plan(&self) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM access_review_plan")
+            .execute(self.store.writer())
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Writes down that a review was signed, and until when the next one is due where this was the planned one.
     ///
     /// # Errors
     /// When its id is taken, or the database fails.
-    pub async fn add(&self, review: &AccessReview) -> Result<(), StoreError> {
+    pub async fn add(
+        &self,
+        review: &AccessReview,
+        next_due: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.store.writer().begin().await?;
         sqlx::query("INSERT INTO access_reviews VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(review.id.to_string())
             .bind(review.reviewer.as_str())
@@ -79,10 +152,16 @@ impl AccessReviews<'_> {
             .bind(review.accounts as i64)
             .bind(review.suggestions as i64)
             .bind(review.note.as_str())
-            .execute(self.store.writer())
+            .execute(&mut *transaction)
             .await
             .map_err(|error| StoreError::on_insert(error, || format!("review {}", review.id)))?;
-        Ok(())
+        if let Some(due) = next_due {
+            sqlx::query("UPDATE access_review_plan SET due_at = $1")
+                .bind(row::nanos(due))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     /// Reviews before `before`, the newest first.

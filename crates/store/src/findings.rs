@@ -40,7 +40,7 @@ pub struct FindingRecord {
     /// What was found.
     #[serde(flatten)]
     pub finding: Finding,
-    /// About whom: `device/<id>`, `service/<id>`, `address/<ip>`, `api_token/<name>` or `fleet`.
+    /// About whom: `device/<id>`, `service/<id>`, `address/<ip>`, `api_token/<name>`, `account/<name>` or `fleet`.
     pub subject: String,
     /// The device that it is about, if it is about one.
     pub device: Option<DeviceId>,

@@ -49,7 +49,7 @@ mod vault;
 mod vault_holds;
 
 pub use access::{AccessEntry, AccessFilter, AccessKind, AccessLog, AccessOutcome, AccessUse};
-pub use access_reviews::{AccessReview, AccessReviews, AccountFacts};
+pub use access_reviews::{AccessReview, AccessReviews, AccountFacts, ReviewPlan};
 pub use account_sessions::{AccountSession, AccountSessions};
 pub use accounts::{Account, Accounts};
 pub use actions::{ActionFilter, ActionRecord, Actions, Besides, Part, PlaybookSwitch};

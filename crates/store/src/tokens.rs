@@ -279,6 +279,39 @@ impl Tokens<'_> {
         Ok(done.rows_affected() == 1)
     }
 
+    /// An API token by its name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn api_named(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
+        let found = sqlx::query("SELECT * FROM api_tokens WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.store.readers())
+            .await?;
+        found.map(|found| read_api(&found)).transpose()
+    }
+
+    /// Gives a token other scopes; `false` where it has not those that it is thought to have.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn narrow_api(
+        &self,
+        id: TokenId,
+        from: &[String],
+        to: &[String],
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE api_tokens SET scopes = $3 WHERE id = $1 AND scopes = $2 AND revoked = 0",
+        )
+        .bind(id.to_string())
+        .bind(row::to_json(&from, "scopes")?)
+        .bind(row::to_json(&to, "scopes")?)
+        .execute(self.store.writer())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// The newest thousand API tokens.
     ///
     /// # Errors

@@ -1,18 +1,19 @@
 // Who may what, do they use it, and what could be taken away? Somebody looks, and signs that they did.
 import { useState } from "react";
 
-import { get, send } from "../../api/client";
+import { follow, get, send, type Schemas } from "../../api/client";
 import { useMay, useMe } from "../../api/session";
 import { Act } from "../../parts/act";
 import { Choice } from "../../parts/fields";
 import { useParts } from "../../parts/pager";
-import { Age, Empty, Loaded } from "../../parts/states";
+import { Age, Empty, Loaded, sentence } from "../../parts/states";
 import { Listing } from "../../parts/table";
 import { count, many, Tag } from "../../parts/tags";
 import { Ago } from "../../parts/time";
 import { boundsInWords } from "./assignments";
 import { AccountName } from "./name";
 import { useReview, type Review, type Reviewed, type Suggestion } from "./review-data";
+import { ReviewPlan } from "./review-plan";
 import { Names } from "./roles";
 
 const SPANS = ["7", "30", "90", "365"] as const;
@@ -36,6 +37,7 @@ export function AccessReview() {
         {(found) => (
           <div className="stack">
             <Summary of={found} />
+            <ReviewPlan />
             <Accounts of={found.items} />
             {found.tokens.length > 0 && <Tokens of={found} />}
             <Signed />
@@ -95,9 +97,29 @@ function Suggestions({ of }: { of: readonly Suggestion[] }) {
         <li key={index}>
           {one.kind.startsWith("token") ? null : one.about ? <strong>{one.about}: </strong> : null}
           {one.detail}
+          {one.remedy && <Follow of={one.remedy} />}
         </li>
       ))}
     </ul>
+  );
+}
+
+function Follow({ of }: { of: Schemas["Remedy"] }) {
+  const may = useMay();
+  // Each of them is a right of its own; the server decides.
+  if (!may("admin")) return null;
+  return (
+    <Act
+      name="Do it"
+      isDangerous
+      title={`${sentence(of.does.split(";")[0] ?? of.does)}?`}
+      reason="none"
+      act={(_, key) => follow(of, key)}
+      done={() => ({ text: "It is done, and in the ledger." })}
+      stale={["access-review", "accounts", "account"]}
+    >
+      <p>This {of.does}.</p>
+    </Act>
   );
 }
 

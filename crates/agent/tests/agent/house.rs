@@ -405,6 +405,7 @@ async fn open(
         premises: palisade_api::doctor::Premises {
             data: directory.to_owned(),
             sealed_by: palisade_api::doctor::KeyPlace::File,
+            memory: palisade_api::doctor::Memory::default(),
         },
         metrics: None,
         version: "test",

@@ -10,7 +10,7 @@ use palisade_respond::Switch;
 use palisade_store::CheckpointRow;
 use palisade_vault::{ObjectsError, Probed, Versioning};
 
-use super::Finding;
+use super::{Finding, Memory};
 
 const MIB: u64 = 1024 * 1024;
 /// Room on the disk below which the server will soon stop, and below which it is time to look.
@@ -226,10 +226,41 @@ pub fn detection(stats: &DetectStats) -> Finding {
     }
 }
 
-/// What devices send and is kept: whether it can be, how many messages were, and why the log cannot be rolled into
-/// sealed files, if it cannot.
+/// What the memory of the server may become: a core dump, or pages in swap.
 #[must_use]
-pub fn vault(is_failing: bool, messages: u64, trouble: Option<&str>) -> Finding {
+pub fn memory(memory: &Memory, has_swap: bool) -> Finding {
+    const CHECK: &str = "memory";
+    if memory.core_dumps {
+        return Finding::warn(
+            CHECK,
+            "the process may leave a core dump, which has keys in it",
+            "set memory.core_dumps to false once the fault is found",
+        );
+    }
+    match &memory.unlocked {
+        None => Finding::ok(
+            CHECK,
+            "no core dumps; its pages are locked and never in swap",
+        ),
+        Some(_) if !has_swap => Finding::ok(CHECK, "no core dumps; the machine has no swap"),
+        Some(why) => Finding::warn(
+            CHECK,
+            format!("keys may get into swap: {why}"),
+            "let the server lock its memory, encrypt the swap, or switch it off",
+        ),
+    }
+}
+
+/// Whether this machine has swap now; where that cannot be read, it has.
+#[must_use]
+pub fn has_swap() -> bool {
+    std::fs::read_to_string("/proc/swaps").map_or(true, |swaps| swaps.lines().nth(1).is_some())
+}
+
+/// What devices send and is kept: whether it can be, how many messages were and were not, and why the log cannot be
+/// rolled into sealed files, if it cannot.
+#[must_use]
+pub fn vault(is_failing: bool, messages: u64, not_kept: u64, trouble: Option<&str>) -> Finding {
     const CHECK: &str = "vault";
     if is_failing {
         return Finding::fail(
@@ -248,7 +279,17 @@ pub fn vault(is_failing: bool, messages: u64, trouble: Option<&str>) -> Finding 
              itself",
         );
     }
-    Finding::ok(CHECK, format!("{messages} messages were kept so far"))
+    match not_kept {
+        0 => Finding::ok(CHECK, format!("{messages} messages were kept so far")),
+        lost => Finding::warn(
+            CHECK,
+            format!(
+                "{lost} messages that were to be kept were not since the server started: refused, or of QoS 0 and lost"
+            ),
+            "look into the log of the time (`palisade_mqtt_messages_not_kept_total`), and have devices send what \
+             matters with QoS 1",
+        ),
+    }
 }
 
 /// The place of sealed files, where something was written, read and taken away.

@@ -313,6 +313,16 @@ fn gateway(page: &mut Page, stats: &GatewayStats) {
             stats.throttled,
         ),
         ("wills", "MQTT wills published.", stats.wills),
+        (
+            "messages_kept",
+            "MQTT messages that the vault keeps.",
+            stats.kept,
+        ),
+        (
+            "messages_not_kept",
+            "MQTT messages that were to be kept and could not be: refused, or lost to the vault.",
+            stats.not_kept,
+        ),
     ];
     for (name, help, value) in counters {
         page.counter(&format!("mqtt_{name}_total"), help, value);

@@ -1,6 +1,8 @@
 //! Reviews of access: who may what, whether they use it, and what could be taken away; and that somebody looked.
 
 mod build;
+mod plan;
+mod remedy;
 mod suggest;
 
 use axum::{Json, extract::State};
@@ -27,6 +29,7 @@ use super::{
 };
 use crate::problem::{Problem, ProblemKind};
 use build::Gathered;
+use remedy::Remedy;
 
 /// Over how many days it is looked for uses, where nothing is said.
 const DAYS: u32 = 90;
@@ -48,6 +51,7 @@ pub(super) fn routes() -> Routes {
             "access.list_reviews",
             routes!(list_access_reviews),
         )
+        .and(plan::routes())
 }
 
 /// What could be better about an account, a role or a token.
@@ -60,6 +64,8 @@ pub(crate) struct Suggestion {
     about: Option<String>,
     /// What is seen, and what to do.
     detail: String,
+    /// The request that does it, where one does.
+    remedy: Option<Remedy>,
 }
 
 /// Something that was done, or tried, in the time that is looked at.
@@ -376,7 +382,13 @@ async fn sign_access_review(
         suggestions: gathered.count_suggestions(&all),
         note: request.note.to_string(),
     };
-    state.store().access_reviews().add(&review).await?;
+    // A plan is kept by its owner; what others sign besides is on record all the same.
+    let reviews = state.store().access_reviews();
+    let plan = reviews.plan().await?;
+    let next_due = plan
+        .filter(|plan| plan.owner == review.reviewer)
+        .map(|plan| plan::days_after(gathered.now, plan.every_days));
+    reviews.add(&review, next_due).await?;
     let target = format!(
         "{}: {} accounts, {} suggestions, digest {}",
         review.id, review.accounts, review.suggestions, review.digest

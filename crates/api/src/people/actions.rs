@@ -103,7 +103,7 @@ impl TryFrom<String> for TargetName {
         target
             .and_then(|name| parse_target(name))
             .map(Self)
-            .ok_or("a target is written device/<id>, address/<ip>, api_token/<name> or fleet")
+            .ok_or("a target is written device/<id>, address/<ip>, api_token/<name>, account/<name> or fleet")
     }
 }
 
@@ -335,7 +335,7 @@ fn target(record: &ActionRecord) -> String {
 fn about_target(done: Done<ActionView>, target: &Target) -> Done<ActionView> {
     match target {
         Target::Device(device) => done.about(device.clone()),
-        Target::Address(_) | Target::ApiToken(_) | Target::Fleet => done,
+        Target::Address(_) | Target::ApiToken(_) | Target::Account(_) | Target::Fleet => done,
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn routes() -> Routes {
     Routes::default()
         .read(Scope::Admin, "api_token.list", routes!(list_api_tokens))
         .write(Scope::Admin, "api_token.create", routes!(create_api_token))
+        .write(Scope::Admin, "api_token.narrow", routes!(narrow_api_token))
         .write(Scope::Admin, "api_token.revoke", routes!(revoke_api_token))
 }
 
@@ -224,6 +225,56 @@ async fn create_api_token(
     tokens.add_api(&token).await?;
     let target = format!("{} ({}): {}", token.id, token.name, token.scopes.join(" "));
     Ok(Done::created(target, ApiTokenMade::new(token, secret)))
+}
+
+/// What an API token may do from now on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "scopes": ["devices:read"] }))]
+pub(crate) struct Narrowing {
+    /// What it may do: less than now.
+    #[schema(min_items = 1, max_items = 32)]
+    scopes: Vec<ScopeName>,
+}
+
+/// Takes scopes from an API token; its secret stays. From the next request on it may do less. What it may not do it is
+/// never given: make another token.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/api-tokens/{id}",
+    tag = "tokens",
+    params(("id" = schema::TokenId, Path, description = "The token.")),
+    request_body = Narrowing,
+    responses((status = 200, description = "The token.", body = ApiTokenView))
+)]
+async fn narrow_api_token(
+    State(state): State<PeopleState>,
+    Path(id): Path<TokenId>,
+    Query(NoParameters {}): Query<NoParameters>,
+    JsonBody(request): JsonBody<Narrowing>,
+) -> Result<Done<ApiTokenView>, Problem> {
+    if !(1..=32).contains(&request.scopes.len()) {
+        return Err(Problem::invalid("scopes: name 1 to 32 scopes"));
+    }
+    let names: Vec<String> = request.scopes.into_iter().map(|name| name.0).collect();
+    let tokens = state.store().tokens();
+    let found = tokens.api_named(id).await?.filter(|token| !token.revoked);
+    let mut token = found.ok_or_else(|| Problem::not_found(format_args!("API token {id}")))?;
+    let narrower = Scopes::of(&names);
+    if !Scopes::of(&token.scopes).cover(&narrower) {
+        return Err(Problem::invalid(
+            "scopes: a token is only ever given less; make another one for what this one may not do",
+        ));
+    }
+    let scopes: Vec<String> = narrower.into();
+    if !tokens.narrow_api(id, &token.scopes, &scopes).await? {
+        return Err(Problem::conflict(
+            "the token was changed meanwhile: look at it and try again",
+        ));
+    }
+    token.scopes = scopes;
+    let target = format!("{} ({}): {}", token.id, token.name, token.scopes.join(" "));
+    Ok(Done::changed(target, token.into()))
 }
 
 /// Revokes an API token, the caller's own included.

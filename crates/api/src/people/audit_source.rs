@@ -1,6 +1,7 @@
 //! What audit checks ask of identity, policy and the MQTT door, answered.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
@@ -12,11 +13,28 @@ use palisade_detect::audit::{
 use palisade_export::{ExportState, Exports};
 use palisade_gateway::Gateway;
 use palisade_identity::{Dead, Identity, PublicKeyFacts};
+use palisade_people::ActionInfo;
 use palisade_policy::Pdp;
 use palisade_store::Store;
 use tracing::level_filters::LevelFilter;
 
-use super::PeopleParts;
+use super::{PeopleParts, access::Scope};
+
+/// The scopes that show what devices sent, or change keys, policy, tokens or people.
+const SENSITIVE: [Scope; 12] = [
+    Scope::MessagesRead,
+    Scope::TelemetryRead,
+    Scope::TelemetryWrite,
+    Scope::TokensWrite,
+    Scope::ServicesWrite,
+    Scope::PolicyWrite,
+    Scope::CaWrite,
+    Scope::CaRoot,
+    Scope::DetectWrite,
+    Scope::RespondApprove,
+    Scope::AccessReview,
+    Scope::Admin,
+];
 
 pub(super) struct Sources {
     store: Store,
@@ -24,11 +42,19 @@ pub(super) struct Sources {
     pdp: Arc<Pdp>,
     gateway: Arc<Gateway>,
     exports: Arc<Exports>,
+    /// Actions that show or change what few should.
+    sensitive: BTreeSet<&'static str>,
 }
 
 impl Sources {
-    pub(super) fn of(parts: &PeopleParts) -> Arc<Self> {
+    pub(super) fn of(parts: &PeopleParts, actions: &[ActionInfo]) -> Arc<Self> {
+        let sensitive = SENSITIVE.map(Scope::as_str);
+        let sensitive = actions
+            .iter()
+            .filter(|action| sensitive.contains(&action.scope))
+            .map(|action| action.name);
         Arc::new(Self {
+            sensitive: sensitive.collect(),
             store: parts.store.clone(),
             identity: parts.identity.clone(),
             pdp: parts.pdp.clone(),
@@ -85,6 +111,10 @@ impl AuditSource for Sources {
     fn permits(&self, device: &Device, request: &Request<'_>) -> bool {
         let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         self.pdp.permits(device, nowhere, request)
+    }
+
+    fn is_sensitive(&self, action: &str) -> bool {
+        self.sensitive.contains(action)
     }
 
     fn logging(&self) -> BoxFuture<'_, Result<Vec<LoggingTrouble>, SourceError>> {

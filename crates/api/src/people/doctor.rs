@@ -83,8 +83,10 @@ async fn examine(state: &PeopleState) -> Vec<Finding> {
     findings.push(doctor::vault(
         parts.vault.is_failing(),
         parts.vault.newest(),
+        parts.gateway.stats().not_kept,
         parts.vault.trouble().as_deref(),
     ));
+    findings.push(doctor::memory(&parts.premises.memory, doctor::has_swap()));
     findings.push(doctor::switch(&parts.respond.switch()));
     match in_time(parts.exports.status()).await {
         Ok(exports) => findings.extend(exports.iter().map(doctor::export)),

@@ -106,7 +106,7 @@ impl TryFrom<String> for SubjectName {
             true => Ok(Self(name)),
             false => Err(
                 "a subject is written device/<id>, service/<id>, address/<ip>, \
-                          api_token/<name> or fleet",
+                          api_token/<name>, account/<name> or fleet",
             ),
         }
     }

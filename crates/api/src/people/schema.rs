@@ -183,7 +183,7 @@ string_schema!(
 string_schema!(
     TargetName,
     "On what an action works: a device, an address, an API token, or the fleet as a whole.",
-    "^(fleet|device/[A-Za-z0-9][A-Za-z0-9._-]{0,63}|address/[0-9a-fA-F.:]+|api_token/[^\\u0000-\\u001f\\u007f-\\u009f]+)$",
+    "^(fleet|device/[A-Za-z0-9][A-Za-z0-9._-]{0,63}|address/[0-9a-fA-F.:]+|api_token/[^\\u0000-\\u001f\\u007f-\\u009f]+|account/[a-z0-9._@-]{1,64})$",
     (5, 128),
     "device/cam-0001"
 );
@@ -225,7 +225,7 @@ string_schema!(
 string_schema!(
     SubjectName,
     "About whom a finding is: a device, a service, an address, an API token, or the fleet as a whole.",
-    "^(fleet|(device|service)/[A-Za-z0-9][A-Za-z0-9._-]{0,63}|address/[0-9a-fA-F.:]+|api_token/[^\\u0000-\\u001f\\u007f-\\u009f]+)$",
+    "^(fleet|(device|service)/[A-Za-z0-9][A-Za-z0-9._-]{0,63}|address/[0-9a-fA-F.:]+|api_token/[^\\u0000-\\u001f\\u007f-\\u009f]+|account/[a-z0-9._@-]{1,64})$",
     (5, 128),
     "device/cam-0001"
 );

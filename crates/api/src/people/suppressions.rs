@@ -104,7 +104,7 @@ impl TryFrom<String> for SubjectScope {
             true => Ok(Self(name)),
             false => Err(
                 "a suppression is about device/<id>, product/<id>, segment/<id>, \
-                          service/<id>, address/<ip>, api_token/<name>, fleet, or * for all",
+                          service/<id>, address/<ip>, api_token/<name>, account/<name>, fleet, or * for all",
             ),
         }
     }
@@ -119,7 +119,7 @@ impl PartialSchema for SubjectScope {
             ))
             .pattern(Some(concat!(
                 r"^(\*|fleet|(device|product|segment|service)/[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
-                r"|address/[0-9a-fA-F.:]+|api_token/[^\u0000-\u001f\u007f-\u009f]+)$"
+                r"|address/[0-9a-fA-F.:]+|api_token/[^\u0000-\u001f\u007f-\u009f]+|account/[a-z0-9._@-]{1,64})$"
             )))
             .max_length(Some(128))
             .into()

@@ -187,6 +187,7 @@ impl House {
             premises: palisade_api::doctor::Premises {
                 data: directory.path().to_owned(),
                 sealed_by: palisade_api::doctor::KeyPlace::File,
+                memory: palisade_api::doctor::Memory::default(),
             },
             metrics: Some(Arc::new(|| "process_up 1\n".to_owned())),
             version: "0.0.0-test",

@@ -6,6 +6,7 @@ use axum::http::Method;
 use palisade_core::{
     Clock, DeviceId, Grant, GrantActions, GrantId, GrantScope, Lifecycle, TopicPattern,
 };
+use palisade_detect::audit::Check;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -179,7 +180,7 @@ async fn the_checks_say_what_they_mean_and_what_they_found_last() {
     all.run(&["crl-stale"]).await;
     let checks = all.house.get("/api/v1/audits").expect(200).await;
     let checks = checks["items"].as_array().expect("items");
-    assert_eq!(checks.len(), 15);
+    assert_eq!(checks.len(), Check::ALL.len());
     for check in checks {
         assert!(
             check["meaning"].as_str().expect("text").len() > 40,
@@ -196,7 +197,7 @@ async fn all_checks_run_where_none_is_named() {
     let all = audited().await;
     let report = all.run(&[]).await;
     let results = report["results"].as_array().expect("results");
-    assert_eq!(results.len(), 15);
+    assert_eq!(results.len(), Check::ALL.len());
     for result in results {
         assert_ne!(result["state"], "failed", "{result}");
     }

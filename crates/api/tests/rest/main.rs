@@ -30,6 +30,7 @@ mod people;
 mod policy;
 mod problems;
 mod recovery_codes;
+mod review_plan;
 mod roles;
 mod rules;
 mod scopes;

@@ -240,6 +240,7 @@ fn premises(directory: &tempfile::TempDir) -> Premises {
     Premises {
         data: directory.path().to_owned(),
         sealed_by: KeyPlace::File,
+        memory: palisade_api::doctor::Memory::default(),
     }
 }
 

@@ -39,6 +39,16 @@ pub enum Check {
     BroadApiToken,
     /// An enrolment token may be used too often.
     BroadEnrolmentToken,
+    /// Somebody did something sensitive for the first time.
+    AccessFirstUse,
+    /// Somebody was at work at an hour at which they never were.
+    AccessUnusualHour,
+    /// Somebody asked for much more than ever before.
+    AccessUnusualVolume,
+    /// Somebody came from where they never came from.
+    AccessUnusualPlace,
+    /// A review of access is overdue.
+    AccessReviewOverdue,
 }
 
 /// The one step that mends what a check found.
@@ -88,7 +98,7 @@ pub struct About {
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::CertificateExpiring,
         Self::DeadCertificateUsed,
         Self::SharedKey,
@@ -104,6 +114,11 @@ impl Check {
         Self::DormantDevice,
         Self::BroadApiToken,
         Self::BroadEnrolmentToken,
+        Self::AccessFirstUse,
+        Self::AccessUnusualHour,
+        Self::AccessUnusualVolume,
+        Self::AccessUnusualPlace,
+        Self::AccessReviewOverdue,
     ];
 
     /// Its name.
@@ -125,6 +140,11 @@ impl Check {
             Self::DormantDevice => "dormant-device",
             Self::BroadApiToken => "broad-api-token",
             Self::BroadEnrolmentToken => "broad-enrolment-token",
+            Self::AccessFirstUse => "access-first-use",
+            Self::AccessUnusualHour => "access-unusual-hour",
+            Self::AccessUnusualVolume => "access-unusual-volume",
+            Self::AccessUnusualPlace => "access-unusual-place",
+            Self::AccessReviewOverdue => "access-review-overdue",
         }
     }
 
@@ -153,6 +173,11 @@ impl Check {
             | Self::BroadApiToken
             | Self::BroadEnrolmentToken
             | Self::LoggingOff => self.about_access(),
+            Self::AccessFirstUse
+            | Self::AccessUnusualHour
+            | Self::AccessUnusualVolume
+            | Self::AccessUnusualPlace
+            | Self::AccessReviewOverdue => self.about_people(),
         }
     }
 
@@ -300,6 +325,53 @@ impl Check {
                 meaning: "What is not written down, or not verified, cannot be found out later.",
                 mitigation: Mitigation::VerifyLedger,
                 command: "palisade ledger verify",
+            },
+        }
+    }
+
+    fn about_people(self) -> About {
+        const LOOK: &str = "palisade access log --subject NAME";
+        let unusual = |title, severity, meaning| About {
+            title,
+            severity,
+            // Each alone is what happens to honest people too.
+            confidence: 40,
+            meaning,
+            mitigation: Mitigation::ByHand,
+            command: LOOK,
+        };
+        match self {
+            Self::AccessFirstUse => unusual(
+                "Somebody did something sensitive for the first time",
+                Severity::Low,
+                "Somebody whose ways are known did what they never did. A new task, or somebody else \
+                 under their name: ask them.",
+            ),
+            Self::AccessUnusualHour => unusual(
+                "Somebody was at work at an unusual hour",
+                Severity::Low,
+                "At this hour of the day, and an hour around it, nothing was ever done under this name.",
+            ),
+            Self::AccessUnusualVolume => unusual(
+                "Somebody asked for much more than ever before",
+                Severity::Medium,
+                "So many sensitive requests within an hour are how data leaves a house: look at what was \
+                 read, and end the sessions if nobody can say why.",
+            ),
+            Self::AccessUnusualPlace => unusual(
+                "Somebody came from an unusual place",
+                Severity::Low,
+                "Nothing was ever done under this name from that network: a journey, or somebody who has \
+                 the password or the token.",
+            ),
+            _ => About {
+                title: "A review of access is overdue",
+                severity: Severity::Medium,
+                confidence: 100,
+                meaning: "Who may what was to be looked at and signed by now. Rights that nobody looks at \
+                          only grow.",
+                mitigation: Mitigation::ByHand,
+                command: "palisade access review",
             },
         }
     }

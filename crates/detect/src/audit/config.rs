@@ -26,6 +26,12 @@ pub struct AuditConfig {
     pub enrolment_uses: u64,
     /// The ledger is to be verified at least once in so many days.
     pub ledger_days: u32,
+    /// Somebody's ways at the REST door are what they did in so many days.
+    pub access_days: u32,
+    /// Nothing is unusual of somebody who came first less than so many days ago,
+    pub access_known_days: u32,
+    /// or was at work on fewer days than this.
+    pub access_active_days: u32,
     /// What was seen on the stream of events counts for so many hours.
     pub events_hours: u32,
 }
@@ -42,6 +48,9 @@ impl Default for AuditConfig {
             unused_token_days: 90,
             enrolment_uses: 1_000,
             ledger_days: 30,
+            access_days: 60,
+            access_known_days: 14,
+            access_active_days: 5,
             events_hours: 48,
         }
     }

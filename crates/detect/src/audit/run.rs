@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     AuditError, AuditSource, Auditor, Check, access, activity, certificates,
     look::{Look, LookError, Noted},
-    server, tokens,
+    people, server, tokens,
 };
 use crate::{Alarm, Signal, Subject};
 
@@ -174,6 +174,11 @@ async fn look_at(check: Check, look: &Look<'_>, noted: &mut Noted) -> Result<(),
         Check::BroadApiToken => tokens::api(look, noted).await,
         Check::BroadEnrolmentToken => tokens::enrolment(look, noted).await,
         Check::LoggingOff => server::logging(look, noted).await,
+        Check::AccessFirstUse
+        | Check::AccessUnusualHour
+        | Check::AccessUnusualVolume
+        | Check::AccessUnusualPlace => people::unusual(check, look, noted).await,
+        Check::AccessReviewOverdue => people::review(look, noted).await,
     }
 }
 

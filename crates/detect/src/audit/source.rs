@@ -69,6 +69,9 @@ pub trait AuditSource: Send + Sync + 'static {
     /// Whether the policies alone, grants aside, would permit it to a device like this one.
     fn permits(&self, device: &Device, request: &Request<'_>) -> bool;
 
+    /// Whether an action at the REST door shows or changes what few should: what devices sent, keys, policy, people.
+    fn is_sensitive(&self, action: &str) -> bool;
+
     /// What of the server's own records is off or failing.
     fn logging(&self) -> BoxFuture<'_, Result<Vec<LoggingTrouble>, SourceError>>;
 }

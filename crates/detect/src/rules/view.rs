@@ -235,7 +235,8 @@ pub(crate) fn about(event: &Event) -> Subject {
     match &event.kind {
         EventKind::Administrative(act) => match &act.actor {
             Actor::Token(name) => Subject::ApiToken(name.clone()),
-            Actor::Account(_) | Actor::System(_) | Actor::Console => Subject::Fleet,
+            Actor::Account(name) => Subject::Account(name.clone()),
+            Actor::System(_) | Actor::Console => Subject::Fleet,
         },
         _ => Subject::of(event),
     }

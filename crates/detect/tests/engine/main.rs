@@ -5,6 +5,7 @@
 mod audit;
 mod baselines;
 mod book;
+mod people;
 mod rules;
 mod stream;
 mod trust;

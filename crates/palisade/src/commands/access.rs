@@ -1,9 +1,14 @@
 //! `palisade access`.
 
+mod apply;
+mod plan;
+
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
+
+use plan::PlanCommand;
 
 use super::PageArgs;
 use crate::{
@@ -62,7 +67,10 @@ pub(crate) enum AccessCommand {
     #[command(after_help = "Examples:
   palisade access review
   palisade access review --account bert --days 30
-  palisade access review --json > review.json")]
+  palisade access review --apply
+  palisade access review --json > review.json
+
+With --apply, what is not used is taken away in one step, after you said yes to all of it.")]
     Review {
         /// Over how many days it is looked for uses
         #[arg(long, default_value_t = 90)]
@@ -70,7 +78,16 @@ pub(crate) enum AccessCommand {
         /// Only this account, with each right that it does not use
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<String>,
+        /// Follow every suggestion that a request follows: disable, take roles and scopes away, revoke tokens
+        #[arg(long)]
+        apply: bool,
+        /// Do not ask whether you are sure
+        #[arg(long, short, requires = "apply")]
+        yes: bool,
     },
+    /// Who is to review access, how often and until when
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Sign that you looked at who may what
     #[command(
         name = "sign-off",
@@ -158,7 +175,14 @@ impl Act for AccessCommand {
                 })?;
                 output.list(&answer, &LOG)
             }
-            Self::Review { days, account } => {
+            Self::Plan(plan) => plan.run(session),
+            Self::Review {
+                days,
+                account,
+                apply: true,
+                yes,
+            } => apply::apply(session, days, account.as_deref(), yes),
+            Self::Review { days, account, .. } => {
                 let review = read(session, days, account.as_deref())?;
                 match output.is_json() {
                     true => output.json(&review),

@@ -134,7 +134,7 @@ pub(crate) struct ListArgs {
     /// Only those that are not closed
     #[arg(long, conflicts_with = "state")]
     open: bool,
-    /// About this subject (`device/ID`, `address/IP`, `api_token/NAME`, `campaign/DETECTOR`)
+    /// About this subject (`device/ID`, `address/IP`, `api_token/NAME`, `account/NAME`, `campaign/DETECTOR`)
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
     /// At least this bad

@@ -86,7 +86,7 @@ pub(crate) struct ListArgs {
     /// About this device
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// About this subject (`service/ID`, `address/IP`, `api_token/NAME`, `fleet`)
+    /// About this subject (`service/ID`, `address/IP`, `api_token/NAME`, `account/NAME`, `fleet`)
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
     /// At least this bad

@@ -66,6 +66,30 @@ impl IdentitySection {
     }
 }
 
+/// How the memory of the server is kept from the disk. There are keys in it, and what devices sent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MemorySection {
+    /// Whether pages are kept out of swap: `auto` where the system sets no limit to it (LimitMEMLOCK=infinity),
+    /// `always` or the server does not start, `never`.
+    pub(crate) lock: LockMemory,
+    /// Whether the process may leave a core dump, and be traced by others of its user. Only to find a fault.
+    pub(crate) core_dumps: bool,
+}
+
+/// Whether pages are kept out of swap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LockMemory {
+    /// Where nothing limits it.
+    #[default]
+    Auto,
+    /// In any case.
+    Always,
+    /// Not at all.
+    Never,
+}
+
 /// Where the key comes from that seals all other keys. At most one of these is set; where none is, it is
 /// the file `key-encryption.key` in the data directory, made at the first start.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use palisade_api::doctor::Memory;
+
 use crate::{
     config::Config,
     data::DataDir,
@@ -26,7 +28,7 @@ impl Server {
     /// Starts a server whose authority, keys and databases are new.
     pub(super) async fn start(directory: &Path) -> Result<Self, Failure> {
         let data = DataDir::create(&directory.join("data"))?;
-        let house = House::open(&config(), &data).await?;
+        let house = House::open(&config(), &data, Memory::default()).await?;
         let root_pem = std::fs::read_to_string(data.root_certificate())
             .context(data.root_certificate().display())?;
         let setup_token = house

@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use palisade_api::{Api, ApiParts, doctor::Premises, setup};
+use palisade_api::{
+    Api, ApiParts,
+    doctor::{Memory, Premises},
+    setup,
+};
 use palisade_bus::{LocalBus, SharedBus};
 use palisade_core::{
     Clock, SystemClock,
@@ -224,7 +228,11 @@ impl Ground {
 
 impl House {
     /// Opens every part and binds the doors; nothing is served yet.
-    pub(crate) async fn open(config: &Config, data: &DataDir) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        config: &Config,
+        data: &DataDir,
+        memory: Memory,
+    ) -> Result<Self, Failure> {
         let metrics = Metrics::install()?;
         let ground = Ground::open(config, data).await?;
         let rules = ground.rules(config, data).await?;
@@ -287,6 +295,7 @@ impl House {
             premises: Premises {
                 data: data.path().to_owned(),
                 sealed_by: crate::keys::place(&config.keys),
+                memory,
             },
             metrics: Some(metrics.render()),
             version: env!("CARGO_PKG_VERSION"),

@@ -222,7 +222,7 @@ impl Respond {
         };
         let of_device = match target {
             Target::Device(_) => subject.device.as_ref(),
-            Target::Address(_) | Target::ApiToken(_) | Target::Fleet => None,
+            Target::Address(_) | Target::ApiToken(_) | Target::Account(_) | Target::Fleet => None,
         };
         let is_drill =
             of_device.is_some_and(|device| caps.drill_segments.contains(&device.posture.segment));
@@ -300,7 +300,7 @@ impl Respond {
         let now = self.clock.now();
         let of_device = match &target {
             Target::Device(_) => subject.device.as_ref(),
-            Target::Address(_) | Target::ApiToken(_) | Target::Fleet => None,
+            Target::Address(_) | Target::ApiToken(_) | Target::Account(_) | Target::Fleet => None,
         };
         let due_at = match ruling.state {
             ActionState::Running => Some(now),

@@ -125,6 +125,7 @@ impl Respond {
             }
             Target::Address(address) => (None, Some(*address), SubjectKind::Address),
             Target::ApiToken(_) => (None, None, SubjectKind::ApiToken),
+            Target::Account(_) => (None, None, SubjectKind::Account),
             Target::Fleet => (None, None, SubjectKind::Fleet),
         };
         Ok(Subject {

@@ -15,11 +15,15 @@ use palisade_store::{
 use serde_json::{Value, json};
 
 use super::{
-    ReviewedAccount, ReviewedRole, ReviewedToken, UsedAction,
+    ReviewedAccount, ReviewedRole, ReviewedToken, UsedAction, remedy,
     suggest::{self, Known},
 };
 use crate::{
-    people::{PeopleState, access::EVERYTHING, assignments::Assignment},
+    people::{
+        PeopleState,
+        access::EVERYTHING,
+        assignments::{Assignment, all_of},
+    },
     problem::Problem,
 };
 
@@ -153,6 +157,10 @@ impl Gathered {
             has_provider: facts.providers > 0,
         };
         reviewed.suggestions = suggest::about(&reviewed, known, &self.factor_roles);
+        let own = all_of(account, &self.roles);
+        for suggestion in &mut reviewed.suggestions {
+            suggestion.remedy = remedy::of_account(suggestion, account, &own, &held);
+        }
         reviewed
     }
 
@@ -211,11 +219,15 @@ impl Gathered {
             created_at: token.created_at,
             suggestions: Vec::new(),
         };
-        reviewed.suggestions = suggest::about_token(
+        let mut suggestions = suggest::about_token(
             &reviewed,
             (self.since, self.is_known_since(token.created_at)),
             maker_is_disabled,
         );
+        for suggestion in &mut suggestions {
+            suggestion.remedy = remedy::of_token(suggestion, &reviewed);
+        }
+        reviewed.suggestions = suggestions;
         reviewed
     }
 

@@ -144,6 +144,7 @@ fn suggestion(kind: &'static str, about: Option<String>, detail: String) -> Sugg
         kind,
         about,
         detail,
+        remedy: None,
     }
 }
 
