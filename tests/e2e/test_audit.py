@@ -58,7 +58,7 @@ def test_what_an_audit_finds_is_mended_in_one_step_and_its_finding_ends(audited)
 def test_a_whole_audit_of_a_new_server_finds_the_administrators_token_and_little_else(audited):
     code, report = audit(audited)
     results = {result["check"]: result["state"] for result in report["results"]}
-    assert len(results) == 20
+    assert len(results) == 21
     assert code == NOT_COMPLIANT
     assert [check for check, state in results.items() if state != "compliant"] == ["broad-api-token"], results
     checks = audited.cli_json("audit", "list")["items"]

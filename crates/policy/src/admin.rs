@@ -1,6 +1,6 @@
 //! Policies and grants, administered: checked, tested, applied as versions, taken back.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use palisade_bus::Change;
 use palisade_core::{Epoch, Grant, GrantId};
@@ -148,7 +148,7 @@ impl Pdp {
         if self.store.policy_epoch().await? <= self.stored_epoch() {
             return Ok(());
         }
-        let stored = Stored::read(&self.store).await?;
+        let stored = Stored::read(&self.store, &self.uses).await?;
         let Some(version) = stored.version else {
             return Err(StoreError::NotFound("policy version 1".to_owned()).into());
         };
@@ -169,6 +169,8 @@ impl Pdp {
                 shadow: now.shadow.clone(),
             })
         });
+        let in_force: HashSet<GrantId> = self.grants().iter().map(|grant| grant.id).collect();
+        self.uses.keep_only(|grant| in_force.contains(&grant));
         Ok(())
     }
 

@@ -77,6 +77,8 @@ struct Remembered {
     cell: Weak<Cell>,
     source: IpAddr,
     stamp: Stamp,
+    // Of the uses of grants.
+    period: u32,
     reads: [Reads; Action::ALL.len()],
     // One hash an entry, apart from the entries: a look-up scans these and touches one entry.
     hashes: Vec<u64>,
@@ -129,6 +131,7 @@ impl Remembered {
             cell: Weak::new(),
             source: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
             stamp: Stamp::default(),
+            period: 0,
             reads: [Reads::ALL; Action::ALL.len()],
             hashes: Vec::new(),
             entries: Vec::new(),
@@ -140,7 +143,9 @@ impl Remembered {
 
     /// Forgets everything if it is about another subject or another epoch.
     fn keep_only(&mut self, subject: &Subject, stamp: Stamp, pdp: &Pdp) {
+        let period = pdp.uses.period();
         let is_same = stamp == self.stamp
+            && period == self.period
             && Weak::as_ptr(&self.cell) == Arc::as_ptr(&subject.cell)
             && self.source == subject.source();
         if is_same {
@@ -152,6 +157,7 @@ impl Remembered {
         self.cell = Arc::downgrade(&subject.cell);
         self.source = subject.source();
         self.stamp = stamp;
+        self.period = period;
         let in_force = pdp.in_force.load();
         // Policies newer than the stamp: nothing is remembered until the stamp is theirs.
         self.reads = Action::ALL.map(|action| in_force.engine.reads(action));

@@ -7,12 +7,22 @@ use palisade_core::{
     TopicPattern,
 };
 
-use crate::cell::Known;
+use crate::{
+    cell::Known,
+    uses::{Used, Uses},
+};
 
 /// All grants, by whom they are for.
 #[derive(Debug, Default)]
 pub(crate) struct GrantTable {
-    by_scope: HashMap<GrantScope, Vec<Grant>>,
+    by_scope: HashMap<GrantScope, Vec<Counted>>,
+}
+
+/// A grant, and where its uses are marked.
+#[derive(Debug)]
+struct Counted {
+    grant: Grant,
+    used: Used,
 }
 
 /// A grant as it stands for one principal.
@@ -20,6 +30,7 @@ pub(crate) struct GrantTable {
 struct Bound {
     id: GrantId,
     filter: TopicFilter,
+    used: Used,
 }
 
 /// What one principal is granted, by action.
@@ -40,17 +51,20 @@ pub(crate) struct BoundGrants {
 }
 
 impl GrantTable {
-    pub(crate) fn new(grants: Vec<Grant>) -> Self {
-        let mut by_scope: HashMap<GrantScope, Vec<Grant>> = HashMap::new();
+    pub(crate) fn new(grants: Vec<Grant>, uses: &Uses) -> Self {
+        let mut by_scope: HashMap<GrantScope, Vec<Counted>> = HashMap::new();
         for grant in grants {
-            by_scope.entry(grant.scope.clone()).or_default().push(grant);
+            let used = uses.of(grant.id);
+            let of_scope = by_scope.entry(grant.scope.clone()).or_default();
+            of_scope.push(Counted { grant, used });
         }
         Self { by_scope }
     }
 
     /// All of them, oldest first.
     pub(crate) fn all(&self) -> Vec<Grant> {
-        let mut all: Vec<Grant> = self.by_scope.values().flatten().cloned().collect();
+        let all = self.by_scope.values().flatten();
+        let mut all: Vec<Grant> = all.map(|counted| counted.grant.clone()).collect();
         all.sort_by_key(|grant| grant.id);
         all
     }
@@ -95,7 +109,7 @@ impl GrantTable {
 
     fn bind(&self, scopes: &[GrantScope], bindings: &Bindings<'_>) -> BoundGrants {
         let mut bound = BoundGrants::default();
-        for grant in scopes
+        for Counted { grant, used } in scopes
             .iter()
             .filter_map(|scope| self.by_scope.get(scope))
             .flatten()
@@ -112,6 +126,7 @@ impl GrantTable {
             let entry = Bound {
                 id: grant.id,
                 filter,
+                used: used.clone(),
             };
             let lists = [
                 (grant.actions.publish, &mut bound.publish),
@@ -193,6 +208,24 @@ impl BoundGrants {
                 .subscribe
                 .iter()
                 .any(|bound| filter.is_subset_of(&bound.filter)),
+        }
+    }
+
+    /// Notes that the grants that cover the request are used.
+    pub(crate) fn mark(&self, request: &Request<'_>) {
+        let of_topic = |list: &[Bound], topic: Topic<'_>| {
+            let covering = list.iter().filter(|bound| bound.filter.matches(topic));
+            covering.for_each(|bound| bound.used.mark());
+        };
+        match request {
+            Request::Connect | Request::Enroll | Request::Renew => {}
+            Request::Publish { topic, .. } => of_topic(&self.publish, *topic),
+            Request::Receive { topic, .. } => of_topic(&self.receive, *topic),
+            Request::Subscribe { filter, .. } => {
+                let covering = self.subscribe.iter();
+                let covering = covering.filter(|bound| filter.is_subset_of(&bound.filter));
+                covering.for_each(|bound| bound.used.mark());
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use palisade_core::Epoch;
 use palisade_store::{PolicyVersion, Store};
 
-use crate::{PolicyError, engine::Engine, grants::GrantTable, shadow::Shadow};
+use crate::{PolicyError, engine::Engine, grants::GrantTable, shadow::Shadow, uses::Uses};
 
 /// Policies and grants at one policy epoch.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ pub(crate) struct Stored {
 
 impl Stored {
     /// Reads the epoch first: what changes after that has a later epoch and will be read again.
-    pub(crate) async fn read(store: &Store) -> Result<Self, PolicyError> {
+    pub(crate) async fn read(store: &Store, uses: &Uses) -> Result<Self, PolicyError> {
         let epoch = store.policy_epoch().await?;
         let version = store.policies().current().await?;
-        let grants = GrantTable::new(store.grants().all().await?);
+        let grants = GrantTable::new(store.grants().all().await?, uses);
         Ok(Self {
             epoch,
             version,

@@ -28,6 +28,7 @@ mod table;
 mod text;
 mod told;
 mod trust;
+mod uses;
 mod weigh;
 
 pub use cache::DecisionCache;

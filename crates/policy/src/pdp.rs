@@ -21,6 +21,7 @@ use crate::{
     stats::Counters,
     told::Told,
     trust::Denials,
+    uses::Uses,
 };
 
 /// The policy decision point.
@@ -38,6 +39,7 @@ pub struct Pdp {
     pub(crate) denials: Denials,
     pub(crate) told: Told,
     pub(crate) restrictions: InForceRestrictions,
+    pub(crate) uses: Uses,
     /// Listens from the moment of opening, so that `run` misses nothing.
     pub(crate) changes: Mutex<Option<ChangeReceiver>>,
 }
@@ -64,10 +66,11 @@ impl Pdp {
     ) -> Result<Arc<Self>, PolicyError> {
         let changes = bus.changes();
         let restrictions = InForceRestrictions::read(&store).await?;
-        let mut stored = Stored::read(&store).await?;
+        let uses = Uses::default();
+        let mut stored = Stored::read(&store, &uses).await?;
         if stored.version.is_none() {
             install_shipped(&store, &*clock).await?;
-            stored = Stored::read(&store).await?;
+            stored = Stored::read(&store, &uses).await?;
         }
         let Some(version) = stored.version else {
             return Err(StoreError::NotFound("policy version 1".to_owned()).into());
@@ -89,6 +92,7 @@ impl Pdp {
             denials: Denials::default(),
             told: Told::default(),
             restrictions,
+            uses,
             changes: Mutex::new(Some(changes)),
         }))
     }
@@ -132,6 +136,9 @@ impl Pdp {
             return Decision::Deny(DenyReason::NoGrant);
         }
         let decision = bound.ask(in_force, request, &around);
+        if decision.is_allow() {
+            bound.grants().mark(request);
+        }
         if let (Some(shadow), Ok(asker)) = (&in_force.shadow, bound.asker()) {
             shadow.compare(
                 (cell.principal(), standing),

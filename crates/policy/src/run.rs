@@ -8,7 +8,12 @@ use palisade_core::{DeviceId, Posture, Principal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Pdp, PolicyError, PostureError, cell::Cell, weigh::Due};
+use crate::{
+    Pdp, PolicyError, PostureError,
+    cell::Cell,
+    uses::{PERIOD, WRITE_EVERY},
+    weigh::Due,
+};
 
 /// Denials are gathered for so long before they are weighed again: a flood costs a device one write,
 /// not thousands, and contains it within tens of milliseconds.
@@ -30,7 +35,32 @@ impl Pdp {
     /// Hears changes that others make and recomputes trust, until cancelled. Without it decisions are
     /// made all the same, but denials cost no trust and trust does not return.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
-        tokio::join!(self.hear(&cancel), self.tend(&cancel));
+        tokio::join!(
+            self.hear(&cancel),
+            self.tend(&cancel),
+            self.note_uses(&cancel)
+        );
+    }
+
+    /// Writes down now and then, and at the end, which grants were used.
+    async fn note_uses(&self, cancel: &CancellationToken) {
+        let mut writes = interval(WRITE_EVERY);
+        writes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut periods = interval(PERIOD);
+        periods.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !cancel.is_cancelled() {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                _ = writes.tick() => {}
+                _ = periods.tick() => self.uses.next_period(),
+            }
+            let used = self.uses.take();
+            let written = self.store.grants().touch(&used, self.clock.now()).await;
+            if let Err(error) = written {
+                tracing::warn!(%error, "which grants are used could not be written: it is tried again");
+                self.uses.give_back(&used);
+            }
+        }
     }
 
     async fn hear(&self, cancel: &CancellationToken) {

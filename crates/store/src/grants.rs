@@ -1,10 +1,10 @@
 //! Grants, and the epoch that policies and grants share.
 
-use std::num::NonZeroU16;
+use std::{collections::HashMap, num::NonZeroU16};
 
 use palisade_core::{
     DeviceId, Epoch, Grant, GrantActions, GrantId, GrantScope, ProductId, SegmentId, ServiceId,
-    TopicPattern,
+    Timestamp, TopicPattern,
 };
 use sqlx::{Row, any::AnyRow};
 
@@ -76,15 +76,56 @@ impl Grants<'_> {
         Ok(())
     }
 
+    /// Notes that grants were used, and from when on that is noted at all.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is noted then.
+    pub async fn touch(&self, used: &[GrantId], at: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.store.writer().begin().await?;
+        sqlx::query("INSERT INTO grant_uses VALUES ('', $1) ON CONFLICT DO NOTHING")
+            .bind(row::nanos(at))
+            .execute(&mut *transaction)
+            .await?;
+        for grant in used {
+            sqlx::query(
+                "INSERT INTO grant_uses VALUES ($1, $2) ON CONFLICT (grant_id) DO UPDATE \
+                 SET last_at = excluded.last_at",
+            )
+            .bind(grant.to_string())
+            .bind(row::nanos(at))
+            .execute(&mut *transaction)
+            .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// When grants were last used, by name; under the empty one, since when that is noted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn uses(&self) -> Result<HashMap<String, Timestamp>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM grant_uses")
+            .fetch_all(self.store.readers())
+            .await?;
+        let read = |found| Ok((row::text(found, "grant_id")?, row::time(found, "last_at")?));
+        rows.iter().map(read).collect()
+    }
+
     /// Removes a grant; `false` where there is none.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn remove(&self, id: GrantId) -> Result<bool, StoreError> {
+        let mut transaction = self.store.writer().begin().await?;
         let done = sqlx::query("DELETE FROM grants WHERE id = $1")
             .bind(id.to_string())
-            .execute(self.store.writer())
+            .execute(&mut *transaction)
             .await?;
+        sqlx::query("DELETE FROM grant_uses WHERE grant_id = $1")
+            .bind(id.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 

@@ -4,6 +4,7 @@ import { Act } from "../../parts/act";
 import { useParts } from "../../parts/pager";
 import { Listing } from "../../parts/table";
 import { Empty } from "../../parts/states";
+import { Ago } from "../../parts/time";
 
 type Grant = Schemas["Grant"];
 
@@ -37,6 +38,7 @@ export function GrantTable() {
         { name: "Pattern", cell: (grant) => <code>{grant.pattern}</code> },
         { name: "Whose", cell: (grant) => scopeName(grant.scope) },
         { name: "May", cell: may, label: true },
+        { name: "Last used", cell: (grant) => (grant.last_used_at ? <Ago at={grant.last_used_at} /> : "not seen"), label: true },
         mayDo("policy:write") && { name: "Acts", cell: (grant) => <Remove grant={grant} />, kind: "act" },
       ]}
     />

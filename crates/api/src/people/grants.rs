@@ -121,6 +121,9 @@ pub(crate) struct GrantView {
     /// Since when it is there.
     #[schema(value_type = schema::Time)]
     created_at: Timestamp,
+    /// When something was last let through by it, to the minutes; nothing where that was not seen.
+    #[schema(value_type = Option<schema::Time>)]
+    last_used_at: Option<Timestamp>,
 }
 
 impl From<Grant> for GrantView {
@@ -146,6 +149,7 @@ impl From<Grant> for GrantView {
                 sealed,
             },
             created_at: grant.created_at,
+            last_used_at: None,
         }
     }
 }
@@ -186,7 +190,14 @@ async fn list_grants(
 ) -> Result<Json<Page<GrantView>>, Problem> {
     let mut grants = state.parts().pdp.grants();
     grants.sort_by_key(|grant| grant.id);
-    let views = grants.into_iter().map(GrantView::from);
+    let uses = state.store().grants().uses().await?;
+    let views = grants.into_iter().map(|grant| {
+        let view = GrantView::from(grant);
+        GrantView {
+            last_used_at: uses.get(&view.id).copied(),
+            ..view
+        }
+    });
     Ok(Json(Page::cut(views, &query, |grant| grant.id.clone())))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::look::{Look, LookError, Noted};
+use super::look::{Look, LookError, Noted, days_between};
 use crate::Subject;
 use palisade_core::{
     Bindings, Device, DeviceId, Grant, GrantScope, Labels, Lifecycle, Posture, ProductId, Request,
@@ -85,6 +85,39 @@ pub(super) async fn grants(look: &Look<'_>, noted: &mut Noted) -> Result<(), Loo
             let detail = format!("{} granted to {}: {why}", grant.pattern, whose.trim());
             noted.note(format!("grant/{}", grant.id), &subject, &detail);
         }
+        look.turn().await?;
+    }
+    Ok(())
+}
+
+/// Grants by which nothing was let through for long. Nothing is said before it was noted for as long.
+pub(super) async fn unused_grants(look: &Look<'_>, noted: &mut Noted) -> Result<(), LookError> {
+    let since = look.days_ago(look.config.unused_grant_days);
+    let uses = look.store.grants().uses().await?;
+    if uses.get("").is_none_or(|noted_since| *noted_since > since) {
+        return Ok(());
+    }
+    for grant in look.store.grants().all().await? {
+        noted.looked_at += 1;
+        let last = uses.get(&grant.id.to_string()).copied();
+        if last.unwrap_or(grant.created_at) > since {
+            continue;
+        }
+        let subject = match &grant.scope {
+            GrantScope::Device(id) => Subject::Principal(id.clone().into()),
+            GrantScope::Service(id) => Subject::Principal(id.clone().into()),
+            _ => Subject::Fleet,
+        };
+        let whose = format!("{} {}", grant.scope.kind(), grant.scope.id());
+        let when = match last {
+            Some(last) => format!("last used {} days ago", days_between(last, look.now)),
+            None => format!(
+                "never used in {} days",
+                days_between(grant.created_at, look.now)
+            ),
+        };
+        let detail = format!("{} granted to {}: {when}", grant.pattern, whose.trim());
+        noted.note(format!("grant/{}", grant.id), &subject, &detail);
         look.turn().await?;
     }
     Ok(())

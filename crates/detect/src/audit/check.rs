@@ -21,6 +21,8 @@ pub enum Check {
     ConflictingClient,
     /// A grant gives a device what belongs to others.
     PermissiveGrant,
+    /// Nobody uses a grant.
+    UnusedGrant,
     /// A policy permits what no device should be permitted.
     PermissivePolicy,
     /// A certificate of the authority itself, or of a service, ends soon.
@@ -98,13 +100,14 @@ pub struct About {
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::CertificateExpiring,
         Self::DeadCertificateUsed,
         Self::SharedKey,
         Self::WeakKey,
         Self::ConflictingClient,
         Self::PermissiveGrant,
+        Self::UnusedGrant,
         Self::PermissivePolicy,
         Self::AuthorityExpiring,
         Self::CrlStale,
@@ -131,6 +134,7 @@ impl Check {
             Self::WeakKey => "weak-key",
             Self::ConflictingClient => "conflicting-client",
             Self::PermissiveGrant => "permissive-grant",
+            Self::UnusedGrant => "unused-grant",
             Self::PermissivePolicy => "permissive-policy",
             Self::AuthorityExpiring => "authority-expiring",
             Self::CrlStale => "crl-stale",
@@ -169,6 +173,7 @@ impl Check {
             | Self::StaleFirmware
             | Self::DormantDevice => self.about_devices(),
             Self::PermissiveGrant
+            | Self::UnusedGrant
             | Self::PermissivePolicy
             | Self::BroadApiToken
             | Self::BroadEnrolmentToken
@@ -289,6 +294,15 @@ impl Check {
                 severity: Severity::High,
                 confidence: 100,
                 meaning: "One device that is taken over could speak or listen for others.",
+                mitigation: Mitigation::RemoveGrant,
+                command: "palisade grant remove GRANT",
+            },
+            Self::UnusedGrant => About {
+                title: "Nobody uses a grant",
+                severity: Severity::Low,
+                confidence: 90,
+                meaning: "No request was let through by it for long. What nobody needs only waits for \
+                          whoever takes a device over.",
                 mitigation: Mitigation::RemoveGrant,
                 command: "palisade grant remove GRANT",
             },

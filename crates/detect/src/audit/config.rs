@@ -22,6 +22,8 @@ pub struct AuditConfig {
     pub firmware_days: u32,
     /// An API token that was not used for so many days is reported.
     pub unused_token_days: u32,
+    /// A grant by which no request was let through for so many days is reported.
+    pub unused_grant_days: u32,
     /// An enrolment token with more uses left than this is reported.
     pub enrolment_uses: u64,
     /// The ledger is to be verified at least once in so many days.
@@ -46,6 +48,7 @@ impl Default for AuditConfig {
             dormant_days: 30,
             firmware_days: 14,
             unused_token_days: 90,
+            unused_grant_days: 90,
             enrolment_uses: 1_000,
             ledger_days: 30,
             access_days: 60,

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use palisade_core::{AuditRunId, EventId, Timestamp};
+use palisade_core::{
+    AuditRunId, EventId, Grant, GrantActions, GrantId, GrantScope, Timestamp, TopicPattern,
+};
 use palisade_detect::audit::Check;
 use palisade_store::{AccessEntry, AccessKind, AccessOutcome, AuditResource, ReviewPlan};
 
@@ -195,5 +197,46 @@ async fn a_review_that_was_not_signed_in_time_is_a_finding() {
     assert_eq!(listed().await, 0, "it is due, and not late");
     world.clock.advance_millis(3 * DAY);
     assert_eq!(listed().await, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_grant_that_nobody_used_is_found_once_that_was_noted_for_as_long() {
+    let mut world = World::new().await;
+    world.config.audit.every_s = 0;
+    let running = world.audited().await;
+    let grants = world.store.grants();
+    let grant = |pattern: &str| Grant {
+        id: GrantId::generate(),
+        scope: GrantScope::Fleet,
+        pattern: TopicPattern::parse(pattern).expect("a pattern"),
+        actions: GrantActions {
+            publish: true,
+            ..GrantActions::default()
+        },
+        created_at: world.now(),
+    };
+    let (used, unused) = (grant("used"), grant("unused"));
+    grants.add(&used).await.expect("adds");
+    grants.add(&unused).await.expect("adds");
+    let listed = async || {
+        let id = audit(&running, &[Check::UnusedGrant]).await;
+        let audits = world.store.audits();
+        let listed = audits
+            .resources(id, Check::UnusedGrant.as_str(), "", 100)
+            .await;
+        let listed = listed.expect("reads").into_iter();
+        listed.map(|one| one.resource).collect::<Vec<_>>()
+    };
+    world.clock.advance_millis(91 * DAY);
+    assert!(listed().await.is_empty(), "nobody looked");
+    grants.touch(&[], world.now()).await.expect("noted");
+    world.clock.advance_millis(60 * DAY);
+    grants.touch(&[used.id], world.now()).await.expect("noted");
+    assert!(listed().await.is_empty(), "not for long enough");
+    world.clock.advance_millis(31 * DAY);
+    assert_eq!(listed().await, [format!("grant/{}", unused.id)]);
+    world.clock.advance_millis(60 * DAY);
+    assert_eq!(listed().await.len(), 2);
     running.stop().await;
 }

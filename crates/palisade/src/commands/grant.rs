@@ -12,11 +12,12 @@ use crate::{
     output::{Column, column},
 };
 
-const COLUMNS: [Column; 4] = [
+const COLUMNS: [Column; 5] = [
     column("GRANT", "/id"),
     column("FOR", "/scope"),
     column("TOPICS", "/pattern"),
     column("ACTIONS", "/actions"),
+    column("LAST USED", "/last_used_at"),
 ];
 
 /// Grants: which topics are whose.

@@ -244,7 +244,10 @@ impl World {
             .await
             .expect("reads")
             .expect("is there");
-        let grants = GrantTable::new(self.store.grants().all().await.expect("reads"));
+        let grants = GrantTable::new(
+            self.store.grants().all().await.expect("reads"),
+            &self.pdp.uses,
+        );
         let standing = Standing::Device(device.into());
         let Standing::Device(known) = &standing else {
             unreachable!()
@@ -436,4 +439,56 @@ fn a_cached_decision_equals_an_uncached_one() {
         // Each question is asked twice in a row, so that the second is remembered.
         prop_assert_eq!(hits >= asked, capacity > 0 || asked == 0);
     });
+}
+
+#[tokio::test]
+async fn a_grant_by_which_something_was_let_through_is_noted_as_used() {
+    let world = World::new(&[Fragment {
+        effect: "permit",
+        action: "action",
+        condition: "true",
+    }])
+    .await;
+    let pdp = &world.pdp;
+    let wanted = [
+        ("a/{device}", [true, false, false, false]),
+        ("b", [true, false, false, false]),
+    ];
+    let mut ids = Vec::new();
+    for (pattern, actions) in wanted {
+        let grant = world.grant(0, pattern, actions);
+        ids.push(grant.id);
+        pdp.add_grant(grant).await.expect("adds");
+    }
+    let principal = Principal::Device(world.id.clone());
+    let subject = pdp.subject(&principal, world.source).await.expect("known");
+    let mut cache = DecisionCache::new(16);
+    let mut publishes = |topic: &'static str| {
+        let filter = TopicFilter::parse(topic).expect("a filter");
+        let variant = Variant {
+            qos: 0,
+            size: 1,
+            retain: false,
+        };
+        cache
+            .decide(pdp, &subject, &request(4, variant, &filter))
+            .is_allow()
+    };
+    assert!(publishes("a/d1") && !publishes("floor/x"));
+    assert_eq!(
+        pdp.uses.take(),
+        [ids[0]],
+        "not the other, and not what was denied"
+    );
+    assert!(publishes("a/d1"));
+    assert_eq!(pdp.uses.take(), [], "it is remembered");
+    pdp.uses.next_period();
+    assert!(publishes("a/d1"));
+    let used = pdp.uses.take();
+    assert_eq!(used, [ids[0]], "not for ever");
+    pdp.uses.give_back(&used);
+    assert_eq!(pdp.uses.take(), used);
+    pdp.remove_grant(ids[0]).await.expect("removes");
+    pdp.uses.give_back(&used);
+    assert_eq!(pdp.uses.take(), [], "what is gone is forgotten");
 }
