@@ -13,6 +13,7 @@ mod secret_source;
 mod signing;
 mod source;
 mod store;
+mod transit;
 mod wrap;
 
 pub use log_key::LogKey;
@@ -24,4 +25,5 @@ pub use secret_source::{SecretError, SecretSource};
 pub use signing::{SigningKey, SigningKeyError};
 pub use source::{KeySource, SourceError};
 pub use store::{Keystore, KeystoreError};
+pub use transit::{TransitConfig, TransitRoot};
 pub use wrap::{KeyWrap, RootKey, VersionedWrap, WrapError, WrappingKey, random_key};

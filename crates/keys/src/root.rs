@@ -5,18 +5,21 @@ use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    KeyWrap, Keystore, Pkcs11Config, Pkcs11Root, RootKey, Secret, VersionedWrap, WrapError, pkcs11,
+    KeyWrap, Keystore, Pkcs11Config, Pkcs11Root, RootKey, Secret, TransitConfig, TransitRoot,
+    VersionedWrap, WrapError, pkcs11, transit,
 };
 
 /// Where a root key is that wraps the keys of others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RootConfig {
-    /// Which of them wraps: `keystore`, the server's own, or `pkcs11`. To move, let the new one stand here and the old one
+    /// Which of them wraps: `keystore`, the server's own, `pkcs11` or `transit`. To move, let the new one stand here and the old one
     /// stand as it was, start the server, and run `palisade vault rotate-keys`; then the old one may go.
     pub kind: RootKind,
     /// A token that speaks PKCS#11.
     pub pkcs11: Pkcs11Config,
+    /// The Transit engine of HashiCorp Vault or OpenBao.
+    pub transit: TransitConfig,
 }
 
 /// The kinds of root keys.
@@ -28,6 +31,8 @@ pub enum RootKind {
     Keystore,
     /// In a token that speaks PKCS#11.
     Pkcs11,
+    /// In the Transit engine of HashiCorp Vault or OpenBao.
+    Transit,
 }
 
 impl RootConfig {
@@ -37,9 +42,13 @@ impl RootConfig {
     /// Begins with the key that is wrong, and says what it may be.
     pub fn check(&self) -> Result<(), String> {
         self.pkcs11.check().map_err(|why| format!("pkcs11.{why}"))?;
+        self.transit
+            .check()
+            .map_err(|why| format!("transit.{why}"))?;
         let is_there = match self.kind {
             RootKind::Keystore => true,
             RootKind::Pkcs11 => self.pkcs11.is_set(),
+            RootKind::Transit => self.transit.is_set(),
         };
         match is_there {
             true => Ok(()),
@@ -86,7 +95,7 @@ impl Roots {
     ) -> Result<Self, WrapError> {
         let own: Arc<dyn VersionedWrap> = match config.kind {
             RootKind::Keystore => Arc::new(RootKey::open(keystore, name)?),
-            RootKind::Pkcs11 => Arc::new(RootKey::existing(keystore, name)),
+            RootKind::Pkcs11 | RootKind::Transit => Arc::new(RootKey::existing(keystore, name)),
         };
         let mut current = own.clone();
         let mut all = vec![(KEYSTORE, own)];
@@ -98,6 +107,15 @@ impl Roots {
                 current = root.clone();
             }
             all.push((pkcs11::KIND, root));
+        }
+        if config.transit.is_set() {
+            let wraps = config.kind == RootKind::Transit;
+            let root: Arc<dyn VersionedWrap> =
+                Arc::new(TransitRoot::open(&config.transit, data, wraps)?);
+            if wraps {
+                current = root.clone();
+            }
+            all.push((transit::KIND, root));
         }
         Ok(Self { current, all })
     }
@@ -111,6 +129,9 @@ impl Roots {
         match config.kind {
             RootKind::Keystore => Ok(None),
             RootKind::Pkcs11 => Pkcs11Root::open(&config.pkcs11, data, false)?
+                .look()
+                .map(Some),
+            RootKind::Transit => TransitRoot::open(&config.transit, data, false)?
                 .look()
                 .map(Some),
         }
@@ -134,6 +155,10 @@ impl KeyWrap for Roots {
             (None, Some(&pkcs11::KIND)) => Err(WrapError::Away {
                 place: "a token".to_owned(),
                 why: "keys are wrapped by it, and [vault.root.pkcs11] is not set".to_owned(),
+            }),
+            (None, Some(&transit::KIND)) => Err(WrapError::Away {
+                place: "a Transit engine".to_owned(),
+                why: "keys are wrapped by it, and [vault.root.transit] is not set".to_owned(),
             }),
             (None, _) => Err(WrapError::Refused),
         }
