@@ -339,6 +339,26 @@ async fn an_export_ends_with_the_right_to_it() {
 }
 
 #[tokio::test]
+async fn who_has_read_as_much_as_one_may_waits_with_an_export_and_begins_none() {
+    let house = furnished().await;
+    for _ in 0..4 {
+        keep(&house, "t/a", &[b'x'; 900_000]).await;
+    }
+    let path = format!("{PATH}/export");
+    let ask = || house.post(&path, json!({ "purpose": "case 7" }));
+    let mut answer = ask().answer().await;
+    answer.piece().await.expect("a part");
+    house.vault.has_read("admin", 100_000);
+    ask().problem(429).await;
+    let mut rest = Box::pin(http_body_util::BodyExt::collect(answer.body));
+    let waits = tokio::time::timeout(std::time::Duration::from_millis(300), &mut rest).await;
+    waits.expect_err("it waits for the minute to pass");
+    house.clock.advance_millis(61_000);
+    let rest = rest.await.expect("goes on").to_bytes();
+    assert_eq!(rest.iter().filter(|byte| **byte == b'\n').count(), 2);
+}
+
+#[tokio::test]
 async fn what_is_no_recipient_is_refused_and_a_secret_one_is_not_repeated() {
     let house = furnished().await;
     let path = format!("{PATH}/export");

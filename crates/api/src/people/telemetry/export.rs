@@ -45,6 +45,8 @@ const EXPORT: (&str, Scope) = ("telemetry.export", Scope::TelemetryRead);
 
 /// The media type of what is sealed.
 const SEALED: &str = "application/octet-stream";
+/// How long is waited at once until more may be read: not for nothing, and not long after it may.
+const WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 /// Names the export, for the question how it went.
 const NAME: HeaderName = HeaderName::from_static("palisade-export");
 
@@ -285,7 +287,7 @@ impl Export {
         while let Err(wait) = self.state.parts().vault.may_read(&self.asker.caller.name) {
             tokio::select! {
                 () = closing.cancelled() => return Err("the server stops".to_owned()),
-                () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => {}
+                () = tokio::time::sleep(wait.clamp(WAIT.0, WAIT.1)) => {}
             }
         }
         Ok(())

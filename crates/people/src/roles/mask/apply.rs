@@ -28,7 +28,9 @@ impl MaskSalt {
         Ok(Self::of(keys.get(SALT)?.expose()))
     }
 
-    pub(super) fn of(salt: &[u8]) -> Self {
+    /// One of these bytes, for who needs no server.
+    #[must_use]
+    pub fn of(salt: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, salt))
     }
 
