@@ -349,7 +349,7 @@ async fn who_has_read_as_much_as_one_may_waits_with_an_export_and_begins_none() 
     let mut answer = ask().answer().await;
     answer.piece().await.expect("a part");
     house.vault.has_read("admin", 100_000);
-    ask().problem(429).await;
+    assert_eq!(ask().answer().await.status, 429);
     let mut rest = Box::pin(http_body_util::BodyExt::collect(answer.body));
     let waits = tokio::time::timeout(std::time::Duration::from_millis(300), &mut rest).await;
     waits.expect_err("it waits for the minute to pass");
