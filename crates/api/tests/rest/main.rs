@@ -36,5 +36,6 @@ mod rules;
 mod scopes;
 mod session_bonds;
 mod setup;
+mod stolen_reader;
 mod telemetry;
 mod tokens;

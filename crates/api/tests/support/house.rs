@@ -46,6 +46,9 @@ use palisade_vault::{Vault, VaultConfig, VaultParts};
 use serde_json::Value;
 use tower::ServiceExt;
 
+/// Messages of devices that one reader may read in a minute here.
+pub const READ_PER_MINUTE: u64 = 1_000;
+
 /// The ledger, until it is told to fail.
 pub struct FragileJournal {
     ledger: Arc<Ledger>,
@@ -153,7 +156,10 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
     });
     let gateway = gateway.await.expect("opens");
     let vault = Vault::open(VaultParts {
-        config: VaultConfig::default(),
+        config: VaultConfig {
+            read_per_minute: READ_PER_MINUTE,
+            ..VaultConfig::default()
+        },
         data: directory.path().to_owned(),
         store: store.clone(),
         root: Arc::new(RootKey::open(keys.clone(), "vault").expect("opens")),
