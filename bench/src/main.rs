@@ -113,8 +113,14 @@ enum What {
     Audit,
     /// The ledger: durable appends, proofs, verification.
     Ledger,
-    /// The vault: durable messages, sealed files, a device's day, against SQLite and SQLCipher.
+    /// The vault: durable messages, sealed files, a device's day, against SQLite, SQLCipher and PostgreSQL.
     Vault,
+    /// What it costs the gateway that messages are kept.
+    Kept,
+    /// Sealed against plain Parquet.
+    Parquet,
+    /// One device read out of ever more messages and devices.
+    Growth,
     /// The console's first load in Chromium; needs node, with playwright-core in NODE_PATH.
     Console,
 }
@@ -157,6 +163,9 @@ async fn main() -> Result<()> {
             What::SigmaHq => sigmahq::measure(options.sigma.as_deref())?,
             What::Ledger => ledger::measure(&options).await?,
             What::Vault => vault::measure(&options).await?,
+            What::Kept => vault::kept(&options).await?,
+            What::Parquet => vault::sealed_and_plain(&options)?,
+            What::Growth => vault::growth(&options).await?,
             What::Console => tokio::task::block_in_place(|| console::measure(&options))?,
             What::Audit => tokio::task::block_in_place(|| audit::measure(&options))?,
         }

@@ -40,6 +40,11 @@ pub struct Palisade {
 impl Palisade {
     /// Starts `binary` in `dir`, without limits on rates: mosquitto has none either.
     pub fn start(binary: &Path, dir: &Path) -> Result<Self> {
+        Self::start_keeping(binary, dir, None)
+    }
+
+    /// The same, with what devices send kept for so many days.
+    pub fn start_keeping(binary: &Path, dir: &Path, days: Option<u16>) -> Result<Self> {
         let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
         let [mqtt_port, devices_port, people_port, operators_port] = ports;
         let (data, log) = (dir.join("data"), dir.join("palisade.log"));
@@ -78,7 +83,10 @@ impl Palisade {
         let devices = Rest::new(format!("https://localhost:{devices_port}"), &root)?;
         rest.put("/api/v1/products/sensor", &json!({"description": "bench"}))?;
         rest.put("/api/v1/services/reader", &json!({"description": "bench"}))?;
-        let publish = json!({"publish": true});
+        let publish = match days {
+            Some(days) => json!({"publish": true, "keep_days": days}),
+            None => json!({"publish": true}),
+        };
         let read = json!({"subscribe": true, "receive": true});
         for (scope, pattern, actions) in [
             (

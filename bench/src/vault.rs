@@ -1,6 +1,15 @@
 //! The vault, in this process: messages that are durable, what they cost until they are sealed, and a device's day
 //! read back; against the same rows in SQLite and in SQLCipher.
 
+mod growth;
+mod kept;
+mod parquet;
+mod postgres;
+
+pub use growth::measure as growth;
+pub use kept::measure as kept;
+pub use parquet::measure as sealed_and_plain;
+
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -32,7 +41,7 @@ const AT_ONCE: u64 = 16;
 /// When the first message came: at the beginning of a day, in seconds since 1970.
 const BEGIN_S: i64 = 1_700_006_400;
 /// Between two messages, in nanoseconds.
-const STEP_NANOS: i64 = 50_000;
+pub(crate) const STEP_NANOS: i64 = 50_000;
 const PEERS: [&str; 2] = ["sqlite3", "sqlcipher"];
 
 /// What one way of keeping rows costs.
@@ -63,6 +72,7 @@ pub async fn measure(options: &Options) -> Result<()> {
     );
     let (mut durable, mut sealed, mut day) = (Vec::new(), Vec::new(), Vec::new());
     let mut peers: [Vec<Cost>; 2] = Default::default();
+    let mut postgres = Vec::new();
     for _ in 0..options.runs {
         let run = vault(messages).await?;
         durable.push(run.durable);
@@ -71,6 +81,9 @@ pub async fn measure(options: &Options) -> Result<()> {
         for (name, costs) in PEERS.iter().zip(&mut peers) {
             costs.push(tokio::task::block_in_place(|| peer(name, messages))?);
         }
+        postgres.push(tokio::task::block_in_place(|| {
+            postgres::rows(messages, DEVICES)
+        })?);
     }
     let [sqlite, sqlcipher] = &peers;
     let rows = [
@@ -78,6 +91,7 @@ pub async fn measure(options: &Options) -> Result<()> {
         row("palisade, sealed files", messages, &sealed, sqlcipher),
         row("sqlite", messages, sqlite, sqlcipher),
         row("sqlcipher", messages, sqlcipher, sqlcipher),
+        row("postgresql", messages, &postgres, sqlcipher),
     ];
     let header = [
         "",
@@ -119,6 +133,14 @@ struct House {
 }
 
 impl House {
+    async fn objects(&self) -> Result<Vec<palisade_store::VaultObject>> {
+        Ok(self
+            .store
+            .vault()
+            .find_objects(&ObjectFilter::default())
+            .await?)
+    }
+
     async fn close(self) {
         drop(self.vault);
         self.ledger.close().await;
@@ -154,16 +176,9 @@ async fn vault(messages: u64) -> Result<Run> {
     let folder = tempfile::tempdir()?;
     let clock = ManualClock::new(Timestamp::from_second(BEGIN_S)?);
     let house = open(folder.path(), &clock).await?;
-    let (vault, store) = (&house.vault, &house.store);
+    let vault = &house.vault;
     let (started, cpu) = (Instant::now(), cpu());
-    let mut publishers = tokio::task::JoinSet::new();
-    for publisher in 0..PUBLISHERS {
-        let vault = vault.clone();
-        publishers.spawn(async move { publish(&vault, publisher, messages).await });
-    }
-    while let Some(ended) = publishers.join_next().await {
-        ended??;
-    }
+    fill(&house, messages, DEVICES).await?;
     let cost = |bytes| Cost {
         seconds: started.elapsed().as_secs_f64(),
         cpu: (self::cpu() - cpu).as_secs_f64(),
@@ -171,7 +186,7 @@ async fn vault(messages: u64) -> Result<Run> {
     };
     let durable = cost(size(&folder.path().join("vault/log"))?);
     vault.roll_all().await?;
-    let objects = store.vault().find_objects(&ObjectFilter::default()).await?;
+    let objects = house.objects().await?;
     let sealed = cost(objects.iter().map(|object| object.bytes).sum());
     let kept: u64 = objects.iter().map(|object| object.rows).sum();
     ensure!(
@@ -182,6 +197,7 @@ async fn vault(messages: u64) -> Result<Run> {
     clock.advance_millis(86_400_000);
     vault.compact().await?;
     house.close().await;
+    forget_cached(folder.path())?;
     let house = open(folder.path(), &clock).await?;
     let started = Instant::now();
     let query = Query {
@@ -203,13 +219,41 @@ async fn vault(messages: u64) -> Result<Run> {
     })
 }
 
-async fn publish(vault: &Vault, publisher: u64, messages: u64) -> Result<()> {
+/// Keeps so many messages of so many devices, in turn, until they are durable.
+async fn fill(house: &House, messages: u64, devices: u64) -> Result<()> {
+    let mut publishers = tokio::task::JoinSet::new();
+    for publisher in 0..PUBLISHERS {
+        let vault = house.vault.clone();
+        publishers.spawn(async move { publish(&vault, publisher, (messages, devices)).await });
+    }
+    while let Some(ended) = publishers.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Has the system forget what it holds of the files below a folder, so that reading them is reading the disk.
+fn forget_cached(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            forget_cached(&entry.path())?;
+            continue;
+        }
+        let file = std::fs::File::open(entry.path())?;
+        file.sync_all()?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
+async fn publish(vault: &Vault, publisher: u64, (messages, devices): (u64, u64)) -> Result<()> {
     let product = ProductId::parse("sensor")?;
     let segment = SegmentId::parse("hall")?;
     let mut last = 0;
     for count in 0..messages / PUBLISHERS {
         let number = count * PUBLISHERS + publisher;
-        let name = format!("sensor-{}", number % DEVICES);
+        let name = format!("sensor-{}", number % devices);
         let topic = format!("devices/{name}/telemetry");
         let nanos = i128::from(BEGIN_S) * 1_000_000_000 + i128::from(number as i64 * STEP_NANOS);
         last = vault.keep(&Telemetry {

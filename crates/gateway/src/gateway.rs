@@ -20,6 +20,7 @@ use palisade_core::{
     port::{Journal, TelemetrySink},
 };
 use palisade_identity::Identity;
+use palisade_keys::{Keystore, StateSealError};
 use palisade_policy::Pdp;
 use palisade_store::{Block, Store, StoreError};
 use parking_lot::Mutex;
@@ -38,7 +39,7 @@ use crate::{
     broker::{Broker, GatewayStats},
     config::{ConfigError, GatewayConfig},
     connection::Entrance,
-    persist::LoadError,
+    persist::{LoadError, Seal},
     session::Close,
     tap::{TooManyWatchers, WatchStats, Watching},
 };
@@ -54,6 +55,8 @@ pub struct GatewayParts {
     pub identity: Arc<Identity>,
     /// Where sessions, what waits for them and retained messages are kept.
     pub store: Store,
+    /// Where the key is that seals them there.
+    pub keys: Arc<Keystore>,
     /// Where admissions and denials are written down.
     pub journal: Arc<dyn Journal>,
     /// Where changes are heard of.
@@ -80,6 +83,9 @@ pub enum GatewayError {
     /// What survived the last stop cannot be read back.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// What survives a stop cannot be sealed.
+    #[error("mqtt state cannot be sealed: {0}")]
+    Seal(#[from] StateSealError),
     /// The blocked addresses cannot be read back.
     #[error("the blocked addresses cannot be read back: {0}")]
     Blocks(#[source] StoreError),
@@ -95,6 +101,7 @@ pub enum GatewayError {
 pub struct Gateway {
     pub(crate) broker: Arc<Broker>,
     store: Store,
+    seal: Arc<Seal>,
     bus: SharedBus,
     /// Until the gateway runs.
     listeners: Mutex<Vec<Listener>>,
@@ -141,10 +148,12 @@ impl Gateway {
             parts.clock,
             blocks,
         );
-        broker.restore(&parts.store).await?;
+        let seal = Seal::open(&parts.keys)?;
+        broker.restore(&parts.store, &parts.keys, &seal).await?;
         Ok(Arc::new(Self {
             broker: Arc::new(broker),
             store: parts.store,
+            seal: Arc::new(seal),
             bus: parts.bus,
             listeners: Mutex::new(listeners),
             local_addrs,
@@ -184,7 +193,8 @@ impl Gateway {
         );
         let mut parts = JoinSet::new();
         let persister = self.broker.persister.clone();
-        let writer = tokio::spawn(persister.run(self.store.clone(), disk.clone()));
+        let writer =
+            tokio::spawn(persister.run(self.store.clone(), self.seal.clone(), disk.clone()));
         self.begin_work(&mut parts, &work);
         let hall = Hall {
             broker: self.broker.clone(),
@@ -289,6 +299,14 @@ impl Gateway {
     #[must_use]
     pub fn sessions_of(&self, principal: &Principal) -> Vec<SessionInfo> {
         sessions::describe(self.broker.registry.of(principal))
+    }
+
+    /// Clears the retained messages on topics of which a level is the device's name; says how many there were. When it
+    /// returns they are gone from the disk.
+    pub async fn clear_retained_of(&self, device: &DeviceId) -> usize {
+        let (count, last) = self.broker.clear_retained_with(device.as_str());
+        self.broker.persister.durable(last).await;
+        count
     }
 
     /// Whether a device is connected, and when it was last heard of.

@@ -5,6 +5,7 @@
 
 mod batch;
 mod load;
+mod seal;
 
 use std::{
     sync::{
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use load::{LoadError, LoadedSession, load};
+pub use seal::Seal;
 
 use crate::{message::Message, session::StoredDelivery};
 
@@ -136,18 +138,18 @@ impl Persister {
     }
 
     /// Writes until `cancel`, and then what is left.
-    pub async fn run(self: Arc<Self>, store: Store, cancel: CancellationToken) {
+    pub async fn run(self: Arc<Self>, store: Store, seal: Arc<Seal>, cancel: CancellationToken) {
         loop {
             tokio::select! {
                 () = self.arrived.notified() => {}
                 () = cancel.cancelled() => break,
             }
-            self.write_batch(&store, &cancel).await;
+            self.write_batch(&store, &seal, &cancel).await;
         }
-        self.write_batch(&store, &cancel).await;
+        self.write_batch(&store, &seal, &cancel).await;
     }
 
-    async fn write_batch(&self, store: &Store, cancel: &CancellationToken) {
+    async fn write_batch(&self, store: &Store, seal: &Seal, cancel: &CancellationToken) {
         let (ops, submitted) = {
             let _no_group = self.groups.write();
             let mut queue = self.queue.lock();
@@ -157,7 +159,7 @@ impl Persister {
             return;
         }
         let batch = batch::compact(ops);
-        while let Err(error) = apply(store, &batch).await {
+        while let Err(error) = apply(store, seal, &batch).await {
             // Nobody is answered meanwhile, and what would come on top is refused.
             self.is_failing.store(true, Ordering::Relaxed);
             tracing::error!(%error, changes = batch.len(), "mqtt state could not be written; trying again");
@@ -181,12 +183,22 @@ impl Persister {
     }
 }
 
-async fn apply(
-    store: &Store,
-    batch: &[palisade_store::SessionOp],
-) -> Result<(), palisade_store::StoreError> {
+async fn apply(store: &Store, seal: &Seal, batch: &[Op]) -> Result<(), WriteError> {
     if batch.is_empty() {
         return Ok(());
     }
-    store.mqtt().apply(batch).await
+    let sealed: Result<Vec<_>, _> = batch.iter().map(|op| batch::to_store(op, seal)).collect();
+    Ok(store.mqtt().apply(&sealed?).await?)
 }
+
+/// Why a batch could not be written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Store(#[from] palisade_store::StoreError),
+    #[error("mqtt state could not be sealed: {0}")]
+    Seal(#[from] palisade_keys::StateSealError),
+}
+
+#[cfg(test)]
+mod tests;

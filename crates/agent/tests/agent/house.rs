@@ -328,6 +328,7 @@ async fn open(
         },
         pdp: pdp.clone(),
         identity: identity.clone(),
+        keys: keys.clone(),
         store: store.clone(),
         journal: ledger.clone(),
         bus: bus.clone(),

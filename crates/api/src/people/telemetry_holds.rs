@@ -233,11 +233,14 @@ pub(crate) struct Erased {
     messages: u64,
     /// Sealed files whose keys were destroyed.
     files: usize,
+    /// Retained messages that the gateway held on topics with the device's name.
+    retained: usize,
 }
 
 /// Erases all messages of a device from the vault, for good.
 ///
 /// Files that held some are written anew without them; the keys of the old ones are destroyed and the files removed.
+/// Retained messages on topics with the device's name are cleared.
 #[utoipa::path(
     post,
     path = "/api/v1/devices/{id}/telemetry/erase",
@@ -254,13 +257,15 @@ async fn erase_telemetry(
 ) -> Result<Done<Erased>, Problem> {
     known_device(&state, &id).await?;
     let worked = state.parts().vault.erase(&id).await?;
+    let retained = state.parts().gateway.clear_retained_of(&id).await;
     let target = format!(
-        "{id}: {} messages; {} sealed files and their keys destroyed",
+        "{id}: {} messages; {} sealed files and their keys destroyed; {retained} retained messages cleared",
         worked.removed, worked.before
     );
     let erased = Erased {
         messages: worked.removed,
         files: worked.before,
+        retained,
     };
     Ok(Done::changed(target, erased)
         .because(Some(request.reason))

@@ -119,6 +119,7 @@ impl House {
             },
             pdp: pdp.clone(),
             identity: identity.clone(),
+            keys: keys.clone(),
             store: store.clone(),
             journal: ledger.clone(),
             bus: bus.clone(),

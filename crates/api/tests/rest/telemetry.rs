@@ -188,6 +188,7 @@ async fn what_is_held_is_not_erased_and_what_is_not_is_gone() {
         .await;
     let erased = erase().expect(200).await;
     assert_eq!(erased["messages"], 1);
+    assert_eq!(erased["retained"], 0);
     let found = house
         .post(PATH, json!({ "purpose": "a test" }))
         .expect(200)

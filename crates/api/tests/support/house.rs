@@ -149,6 +149,7 @@ pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) ->
         },
         pdp: pdp.clone(),
         identity: identity.clone(),
+        keys: keys.clone(),
         store: store.clone(),
         journal: journal.clone(),
         bus: bus.clone(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use palisade_core::{Subscription, Timestamp};
+use palisade_keys::Keystore;
 use palisade_policy::SubjectError;
 use palisade_store::Store;
 
@@ -10,7 +11,7 @@ use super::Broker;
 use crate::{
     codec::SubscriptionOptions,
     message::{Message, after},
-    persist::{LoadError, LoadedSession, Op, load},
+    persist::{LoadError, LoadedSession, Op, Seal, load},
     session::{Held, Room, Session, StoredDelivery, StoredWill, Will},
 };
 
@@ -20,8 +21,13 @@ impl Broker {
     ///
     /// # Errors
     /// When the store fails or holds what cannot be understood.
-    pub async fn restore(&self, store: &Store) -> Result<(), LoadError> {
-        let loaded = load(store).await?;
+    pub async fn restore(
+        &self,
+        store: &Store,
+        keys: &Keystore,
+        seal: &Seal,
+    ) -> Result<(), LoadError> {
+        let loaded = load(store, keys, seal).await?;
         let now = self.clock.now();
         {
             let mut retained = self.retained.write();

@@ -2,12 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use palisade_keys::StateSealError;
 use palisade_store::SessionOp;
 
-use super::Op;
+use super::{
+    Op,
+    seal::{Place, Seal},
+};
 
-/// What the store has to do so that it is as if every change had been made in order.
-pub(super) fn compact(ops: Vec<Op>) -> Vec<SessionOp> {
+/// What has to be done so that it is as if every change had been made in order.
+pub(super) fn compact(ops: Vec<Op>) -> Vec<Op> {
     let mut kept: Vec<Option<Op>> = Vec::with_capacity(ops.len());
     let mut queued: HashMap<(Arc<str>, u64), Queued> = HashMap::new();
     let mut received: HashMap<(Arc<str>, u16), usize> = HashMap::new();
@@ -68,7 +72,7 @@ pub(super) fn compact(ops: Vec<Op>) -> Vec<SessionOp> {
         }
         kept.push(Some(op));
     }
-    kept.into_iter().flatten().map(to_store).collect()
+    kept.into_iter().flatten().collect()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,40 +81,44 @@ struct Queued {
     is_new: bool,
 }
 
-fn to_store(op: Op) -> SessionOp {
-    match op {
+/// A change as the store knows it: what is in it is sealed.
+pub(super) fn to_store(op: &Op, seal: &Seal) -> Result<SessionOp, StateSealError> {
+    Ok(match op {
         Op::PutSession(name, body) => SessionOp::PutSession {
             client_id: name.to_string(),
-            body,
+            body: seal.seal(&Place::Session(name), body)?,
         },
         Op::DeleteSession(name) => SessionOp::DeleteSession {
             client_id: name.to_string(),
         },
         Op::Enqueue(name, seq, stored) | Op::Update(name, seq, stored) => SessionOp::Enqueue {
             client_id: name.to_string(),
-            seq,
-            body: stored.to_bytes(),
+            seq: *seq,
+            body: seal.seal(&Place::Queue(name, *seq), &stored.to_bytes())?,
         },
         Op::Dequeue(name, seq) => SessionOp::Dequeue {
             client_id: name.to_string(),
-            seq,
+            seq: *seq,
         },
         Op::PutReceived(name, packet_id) => SessionOp::PutReceived {
             client_id: name.to_string(),
-            packet_id,
+            packet_id: *packet_id,
         },
         Op::DeleteReceived(name, packet_id) => SessionOp::DeleteReceived {
             client_id: name.to_string(),
-            packet_id,
+            packet_id: *packet_id,
         },
-        Op::PutRetained(message) => SessionOp::PutRetained {
-            topic: message.topic.to_string(),
-            body: message.to_bytes(),
-        },
+        Op::PutRetained(message) => {
+            let topic = message.topic.to_string();
+            SessionOp::PutRetained {
+                body: seal.seal(&Place::Retained(&topic), &message.to_bytes())?,
+                topic,
+            }
+        }
         Op::DeleteRetained(topic) => SessionOp::DeleteRetained {
             topic: topic.to_string(),
         },
-    }
+    })
 }
 
 #[cfg(test)]
@@ -135,7 +143,7 @@ mod tests {
             Op::DeleteReceived(name(), 7),
             Op::Dequeue(name(), 1),
         ]);
-        assert_eq!(batch, []);
+        assert!(batch.is_empty(), "{batch:?}");
     }
 
     #[test]
@@ -144,7 +152,7 @@ mod tests {
             Op::Update(name(), 1, stored()),
             Op::Dequeue(name(), 1),
         ]);
-        assert!(matches!(batch[..], [SessionOp::Dequeue { seq: 1, .. }]));
+        assert!(matches!(batch[..], [Op::Dequeue(_, 1)]));
         let batch = compact(vec![Op::DeleteReceived(name(), 7)]);
         assert_eq!(batch.len(), 1);
     }
@@ -161,11 +169,11 @@ mod tests {
         assert!(matches!(
             batch[..],
             [
-                SessionOp::PutSession { .. },
-                SessionOp::Enqueue { .. },
-                SessionOp::DeleteSession { .. },
-                SessionOp::PutSession { .. },
-                SessionOp::Enqueue { .. },
+                Op::PutSession(..),
+                Op::Enqueue(..),
+                Op::DeleteSession(_),
+                Op::PutSession(..),
+                Op::Enqueue(..),
             ]
         ));
     }

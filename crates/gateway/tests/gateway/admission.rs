@@ -366,6 +366,7 @@ async fn the_listener_without_tls_is_refused_beyond_loopback() {
                 config,
                 pdp: parts.pdp,
                 identity: parts.identity,
+                keys: parts.keys,
                 store: parts.store,
                 journal: parts.ledger,
                 bus: parts.bus,

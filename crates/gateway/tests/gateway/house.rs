@@ -53,6 +53,7 @@ pub struct Parts {
     pub bus: SharedBus,
     pub ledger: Arc<Ledger>,
     pub identity: Arc<Identity>,
+    pub keys: Arc<Keystore>,
     pub pdp: Arc<Pdp>,
     pub gateway: Arc<Gateway>,
 }
@@ -402,10 +403,11 @@ async fn open(directory: &Path, config: GatewayConfig, authority_clock: ManualCl
         .await
         .expect("opens");
     let keys = Keystore::open(&directory.join("keys.json"), &KeySource::File(key_file));
+    let keys = Arc::new(keys.expect("opens"));
     let clock = Arc::new(SystemClock);
     let identity = Identity::open(
         store.clone(),
-        Arc::new(keys.expect("opens")),
+        keys.clone(),
         bus.clone(),
         ledger.clone(),
         Arc::new(authority_clock),
@@ -426,6 +428,7 @@ async fn open(directory: &Path, config: GatewayConfig, authority_clock: ManualCl
         config,
         pdp: pdp.clone(),
         identity: identity.clone(),
+        keys: keys.clone(),
         store: store.clone(),
         journal: ledger.clone(),
         bus: bus.clone(),
@@ -438,6 +441,7 @@ async fn open(directory: &Path, config: GatewayConfig, authority_clock: ManualCl
         bus,
         ledger,
         identity,
+        keys,
         pdp,
         gateway,
     }

@@ -217,6 +217,26 @@ async fn a_connected_device_is_as_fresh_as_its_last_packet() {
 }
 
 #[tokio::test]
+async fn the_retained_messages_of_one_device_are_cleared_for_good() {
+    let mut house = House::open().await;
+    let mut suite_client = house.plain(Connect::v5("suite")).await;
+    for topic in ["devices/cam-1/state", "devices/cam-10/state", "hall/cam-1"] {
+        suite_client.retain(topic, topic).await;
+    }
+    let (gateway, id) = (
+        house.parts().gateway,
+        DeviceId::parse("cam-1").expect("valid"),
+    );
+    let clear = async move { gateway.clear_retained_of(&id).await };
+    assert_eq!(house.run(clear).await, 2);
+    house.restart().await;
+    let mut suite_client = house.plain(Connect::v5("suite")).await;
+    suite_client.subscribe(&[("#", 0)]).await;
+    assert_eq!(suite_client.message().await.text(), "devices/cam-10/state");
+    suite_client.hears_nothing().await;
+}
+
+#[tokio::test]
 async fn counters_stand_under_the_servers_own_topics() {
     let house = House::with(GatewayConfig {
         status_interval_s: 1,

@@ -279,9 +279,10 @@ fn erase(device: &str, reason: &str, yes: bool, session: &Session) -> Result<(),
     let answer = answer?;
     let count = |name| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
     let sentence = format!(
-        "{} messages of {device} are erased; {} sealed files and their keys are destroyed.",
+        "{} messages of {device} are erased; {} sealed files and their keys are destroyed, {} retained messages cleared.",
         count("messages"),
-        count("files")
+        count("files"),
+        count("retained")
     );
     session.output.done(&answer, &sentence)
 }

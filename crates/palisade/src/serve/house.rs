@@ -57,6 +57,7 @@ struct Ground {
     log: Arc<Log>,
     clock: Arc<dyn Clock>,
     identity: Arc<Identity>,
+    keys: Arc<Keystore>,
     people: Arc<People>,
     vault: Arc<Vault>,
 }
@@ -121,7 +122,7 @@ impl Ground {
         let vault = vault.await.context("the vault")?;
         let identity = Identity::open(
             store.clone(),
-            keys,
+            keys.clone(),
             bus.clone(),
             ledger.clone(),
             clock.clone(),
@@ -136,6 +137,7 @@ impl Ground {
             log,
             clock,
             identity,
+            keys,
             people,
             vault,
         })
@@ -261,6 +263,7 @@ impl House {
             config: config.gateway.clone(),
             pdp: pdp.clone(),
             identity: ground.identity.clone(),
+            keys: ground.keys.clone(),
             store: ground.store.clone(),
             journal: ground.journal(),
             bus: ground.bus.clone(),
