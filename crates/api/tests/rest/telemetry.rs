@@ -423,5 +423,5 @@ async fn the_key_of_a_file_leaves_under_a_scope_of_its_own_and_is_kept_for_no_re
             .contains(&key)
     );
     let other = json!({ "file": "../../keys.json", "reason": "for the expert" });
-    house.post(place, other).problem(404).await;
+    house.post(place, other).problem(422).await;
 }

@@ -73,7 +73,11 @@ async fn open_file_key(
 ) -> Result<Done<FileKey>, Problem> {
     let file = request.file.to_string();
     let found = state.parts().vault.file_key(&file).await?;
-    let opened = found.ok_or_else(|| Problem::not_found(format_args!("sealed file {file}")))?;
+    let opened = found.ok_or_else(|| {
+        Problem::invalid(format!(
+            "there is no sealed file {file}: name it by its path below the folder of sealed files"
+        ))
+    })?;
     let target = format!("{file}: {} messages", opened.messages);
     let answer = FileKey {
         key_base64: BASE64.encode(&opened.key),
