@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 pub use judge::{
     access_log, authority, checkpoints, clock, crl, dangers, detection, door_certificate, export,
-    has_swap, ledger, memory, room, rules, sealed_files, switch, vault,
+    has_swap, ledger, memory, retention, room, rules, sealed_files, switch, vault,
 };
 
 /// The check of the door for operators.

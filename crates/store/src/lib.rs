@@ -46,6 +46,7 @@ mod settings;
 mod teams;
 mod tokens;
 mod vault;
+mod vault_clock;
 mod vault_holds;
 
 pub use access::{AccessEntry, AccessFilter, AccessKind, AccessLog, AccessOutcome, AccessUse};
@@ -93,4 +94,5 @@ pub use settings::Settings;
 pub use teams::{Team, Teams};
 pub use tokens::{ApiToken, EnrolmentToken, Service, TokenScope, Tokens};
 pub use vault::{ObjectFilter, ObjectState, SegmentKey, Vault, VaultMark, VaultObject, day_of};
+pub use vault_clock::VaultClock;
 pub use vault_holds::VaultHold;

@@ -4,6 +4,7 @@
 //! and never writes a message or a key in the open. Begin with [`Vault::open`]; the door knows it only as
 //! `palisade_core::port::TelemetrySink`.
 
+mod clock;
 mod export;
 mod file_key;
 #[doc(hidden)]

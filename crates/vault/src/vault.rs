@@ -13,10 +13,10 @@ use std::{
 
 use object_store::ObjectStore;
 use palisade_core::{
-    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome,
+    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, Timestamp,
     port::{CannotKeep, Journal, JournalError, Telemetry, TelemetrySink},
 };
-use palisade_keys::{Remembered, RootConfig, VersionedWrap};
+use palisade_keys::{Remembered, RootConfig, VersionedWrap, WrapError};
 use palisade_store::{ObjectState, Store, StoreError, VaultMark};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -135,6 +135,17 @@ pub enum VaultError {
     Journal(#[from] JournalError),
 }
 
+impl VaultError {
+    /// Whether a file is damaged for good: it was had, and does not open.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Sealed(SealedError::Parquet(_) | SealedError::Arrow(_))
+                | Self::Key(KeyError::Wrap(WrapError::Refused))
+        )
+    }
+}
+
 /// Telemetry, sealed.
 pub struct Vault {
     pub(crate) store: Store,
@@ -148,6 +159,8 @@ pub struct Vault {
     pub(crate) place: Objects,
     /// Why the log could not be rolled the last time.
     trouble: Mutex<Option<String>>,
+    /// From when on the clock is believed, where it is not.
+    pub(crate) believed_at: Mutex<Option<Timestamp>>,
     /// The last file of the log that is in sealed files.
     pub(crate) rolled: AtomicU64,
     meter: Meter,
@@ -212,6 +225,7 @@ impl Vault {
             objects: place.reader(),
             place,
             trouble: Mutex::default(),
+            believed_at: Mutex::default(),
             rolled: AtomicU64::new(known.rolled),
             meter: Meter::new(config.read_per_minute),
             works: tokio::sync::Mutex::default(),
@@ -226,6 +240,7 @@ impl Vault {
                 vault.log.remove(damage.file).map_err(VaultError::Io)?;
             }
         }
+        vault.look_at_clock().await?;
         // A store on another machine may be away: messages are taken all the same.
         if !vault.place.is_remote() {
             vault.sweep().await?;
@@ -366,11 +381,20 @@ impl Vault {
         fault: &LogFault,
     ) -> Result<(), VaultError> {
         tracing::error!(file, %fault, "a file of the telemetry log is damaged");
+        let target = format!("file {file} of the telemetry log");
+        self.record_damage(target, fault.to_string()).await
+    }
+
+    pub(crate) async fn record_damage(
+        &self,
+        target: String,
+        why: String,
+    ) -> Result<(), VaultError> {
         let act = AdministrativeAct {
             actor: Actor::System("vault".to_owned()),
             act: "vault.damage".to_owned(),
-            target: format!("file {file} of the telemetry log"),
-            reason: Some(fault.to_string()),
+            target,
+            reason: Some(why),
             outcome: Outcome::Failed,
         };
         let event = Event::new(

@@ -40,15 +40,21 @@ pub struct Worked {
     pub after: usize,
     /// Messages that are no more.
     pub removed: u64,
+    /// Of the files that are no more, those that were damaged: what was left of them, of whichever device, is gone.
+    pub damaged: usize,
 }
 
 impl Vault {
-    /// Takes files away whose time is over; what is held stays.
+    /// Takes files away whose time is over; what is held stays, and all does while the clock is not believed.
     ///
     /// # Errors
     /// When the system of record fails.
     pub async fn expire(&self) -> Result<Worked, VaultError> {
         let _one_at_a_time = self.works.lock().await;
+        if let Some(until) = self.look_at_clock().await? {
+            tracing::warn!(%until, "the clock went far ahead: nothing is taken away for its age until then");
+            return Ok(Worked::default());
+        }
         let now = self.now();
         let holds = self.store.vault().holds(true).await?;
         let objects = self.all_objects().await?;
@@ -64,6 +70,7 @@ impl Vault {
         Ok(Worked {
             before: over.len(),
             after: 0,
+            damaged: 0,
             removed: over.iter().map(|object| object.rows).sum(),
         })
     }
@@ -121,7 +128,8 @@ impl Vault {
     /// destroyed and the files taken away.
     ///
     /// # Errors
-    /// When something of it is held, a file is damaged, or the object store or the system of record fails.
+    /// When something of it is held, or the object store or the system of record fails: run it again. A damaged file is
+    /// no reason: its key is destroyed.
     pub async fn erase(&self, device: &DeviceId) -> Result<Worked, VaultError> {
         // What it sent until now is in the log: that is rolled first, and its files are taken away.
         self.roll_all().await?;
@@ -162,23 +170,70 @@ impl Vault {
             device: Some(device.to_string()),
             ..ObjectFilter::default()
         };
-        let mut worked = Worked::default();
+        let (mut worked, mut failed) = (Worked::default(), None);
         for object in self.store.vault().find_objects(&filter).await? {
-            let mut own = self.open_object(&object, Some(device.as_str())).await?;
-            if own.next().await?.is_none() {
-                continue;
+            let done = match self.erase_from(&object, device).await {
+                // Twice: what a disk or a store gave wrongly once is not damaged.
+                Err(error) if error.is_damage() => self.erase_from(&object, device).await,
+                done => done,
+            };
+            let done = match done {
+                Err(error) if error.is_damage() => self.destroy_damaged(&object, &error).await,
+                done => done,
+            };
+            match done {
+                Ok(one) => worked.add(one),
+                // One that cannot be had now keeps the rest from nothing.
+                Err(error) => failed = Some(error),
             }
-            let shelf = Shelf::of(&object);
-            let objects = [object];
-            let keep = |row: &Row| &*row.device != device.as_str();
-            let after = self.rewrite(&shelf, &objects, keep).await?;
-            let rows = |objects: &[VaultObject]| objects.iter().map(|one| one.rows).sum::<u64>();
-            worked.before += 1;
-            worked.after += after.len();
-            worked.removed += rows(&objects) - rows(&after);
-            self.replace(&objects, &after).await?;
         }
-        Ok(worked)
+        failed.map_or(Ok(worked), Err)
+    }
+
+    async fn erase_from(
+        &self,
+        object: &VaultObject,
+        device: &DeviceId,
+    ) -> Result<Worked, VaultError> {
+        let mut own = self.open_object(object, Some(device.as_str())).await?;
+        if own.next().await?.is_none() {
+            return Ok(Worked::default());
+        }
+        let objects = std::slice::from_ref(object);
+        let keep = |row: &Row| &*row.device != device.as_str();
+        let after = self.rewrite(&Shelf::of(object), objects, keep).await?;
+        self.replace(objects, &after).await?;
+        let left: u64 = after.iter().map(|one| one.rows).sum();
+        Ok(Worked {
+            before: 1,
+            after: after.len(),
+            removed: object.rows - left,
+            damaged: 0,
+        })
+    }
+
+    /// What does not open may hold what is to be gone: its key is destroyed, and that is written down first.
+    async fn destroy_damaged(
+        &self,
+        object: &VaultObject,
+        error: &VaultError,
+    ) -> Result<Worked, VaultError> {
+        let holds = self.store.vault().holds(true).await?;
+        if let Some(hold) = holds.iter().find(|hold| is_held(object, hold)) {
+            return Err(VaultError::Held(hold.id.clone()));
+        }
+        tracing::error!(path = object.path, %error, "a damaged sealed file goes with an erasure");
+        let target = format!(
+            "sealed file {}: {} messages of {} to {}; its key is destroyed by an erasure",
+            object.path, object.rows, object.first_device, object.last_device
+        );
+        self.record_damage(target, error.to_string()).await?;
+        self.replace(std::slice::from_ref(object), &[]).await?;
+        Ok(Worked {
+            before: 1,
+            damaged: 1,
+            ..Worked::default()
+        })
     }
 
     async fn replace(
@@ -239,6 +294,15 @@ impl Vault {
 
     fn now(&self) -> i64 {
         i64::try_from(self.clock.now().as_nanosecond()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Worked {
+    fn add(&mut self, other: Self) {
+        self.before += other.before;
+        self.after += other.after;
+        self.removed += other.removed;
+        self.damaged += other.damaged;
     }
 }
 

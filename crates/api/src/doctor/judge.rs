@@ -292,6 +292,17 @@ pub fn vault(is_failing: bool, messages: u64, not_kept: u64, trouble: Option<&st
     }
 }
 
+/// Whether files go for their age: not where the clock went far ahead, until this time.
+#[must_use]
+pub fn retention(waits_until: Option<Timestamp>) -> Option<Finding> {
+    let until = waits_until?;
+    Some(Finding::warn(
+        "retention",
+        format!("the clock went far ahead: nothing in the vault goes for its age until {until}"),
+        "set the clock right; where it is right, nothing is to be done",
+    ))
+}
+
 /// The place of sealed files, where something was written, read and taken away.
 #[must_use]
 pub fn sealed_files(place: &str, probed: &Result<Probed, ObjectsError>) -> Finding {

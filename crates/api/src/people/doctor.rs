@@ -87,6 +87,7 @@ async fn examine(state: &PeopleState) -> Vec<Finding> {
         parts.vault.trouble().as_deref(),
     ));
     findings.push(doctor::memory(&parts.premises.memory, doctor::has_swap()));
+    findings.extend(doctor::retention(parts.vault.waits_for_clock()));
     findings.push(doctor::switch(&parts.respond.switch()));
     match in_time(parts.exports.status()).await {
         Ok(exports) => findings.extend(exports.iter().map(doctor::export)),

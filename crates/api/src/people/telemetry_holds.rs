@@ -235,11 +235,14 @@ pub(crate) struct Erased {
     files: usize,
     /// Retained messages that the gateway held on topics with the device's name.
     retained: usize,
+    /// Of these, files that were damaged: what was left of them, of whichever device, is gone.
+    damaged_files: usize,
 }
 
 /// Erases all messages of a device from the vault, for good.
 ///
-/// Files that held some are written anew without them; the keys of the old ones are destroyed and the files removed.
+/// Files that held some are written anew without them; the keys of the old ones are destroyed and the files removed. A
+/// damaged file that may hold some goes as a whole, and an entry of its own in the ledger (`vault.damage`) says which.
 /// Retained messages on topics with the device's name are cleared.
 #[utoipa::path(
     post,
@@ -258,14 +261,18 @@ async fn erase_telemetry(
     known_device(&state, &id).await?;
     let worked = state.parts().vault.erase(&id).await?;
     let retained = state.parts().gateway.clear_retained_of(&id).await;
-    let target = format!(
+    let mut target = format!(
         "{id}: {} messages; {} sealed files and their keys destroyed; {retained} retained messages cleared",
         worked.removed, worked.before
     );
+    if worked.damaged > 0 {
+        target.push_str(&format!("; {} of them were damaged", worked.damaged));
+    }
     let erased = Erased {
         messages: worked.removed,
         files: worked.before,
         retained,
+        damaged_files: worked.damaged,
     };
     Ok(Done::changed(target, erased)
         .because(Some(request.reason))

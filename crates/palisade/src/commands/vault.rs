@@ -284,7 +284,17 @@ fn erase(device: &str, reason: &str, yes: bool, session: &Session) -> Result<(),
         count("files"),
         count("retained")
     );
-    session.output.done(&answer, &sentence)
+    let damaged = match count("damaged_files") {
+        0 => String::new(),
+        damaged => {
+            format!(
+                " {damaged} of the files were damaged and are gone as a whole (`palisade ledger list`)."
+            )
+        }
+    };
+    session
+        .output
+        .done(&answer, &format!("{sentence}{damaged}"))
 }
 
 fn open_key(file: &str, reason: &str, out: &Path, session: &Session) -> Result<(), Failure> {

@@ -20,15 +20,22 @@ pub(super) struct Source {
     pub(super) bytes: u64,
 }
 
+fn odd(message: String) -> ParquetError {
+    failed(object_store::Error::Generic {
+        store: "object store",
+        source: message.into(),
+    })
+}
+
 fn failed(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// What an object store gives in place of what was asked for is not believed.
+/// What an object store gives in place of what was asked for is not believed, and not taken for what it holds.
 fn whole(wanted: &Range<u64>, found: Bytes) -> Result<Bytes> {
     if found.len() as u64 != wanted.end - wanted.start {
         let message = format!("the object store gave {} bytes for {wanted:?}", found.len());
-        return Err(ParquetError::General(message));
+        return Err(odd(message));
     }
     Ok(found)
 }
@@ -49,7 +56,7 @@ impl AsyncFileReader for Source {
             let found = found.map_err(failed)?;
             if found.len() != ranges.len() {
                 let message = "the object store gave fewer parts than were asked for";
-                return Err(ParquetError::General(message.to_owned()));
+                return Err(odd(message.to_owned()));
             }
             let parts = ranges.iter().zip(found);
             parts.map(|(wanted, found)| whole(wanted, found)).collect()

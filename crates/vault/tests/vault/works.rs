@@ -258,3 +258,81 @@ async fn a_sealed_file_that_was_moved_with_its_row_does_not_open() {
     let found = world.vault.read(&query("cam-1")).await;
     assert!(matches!(found, Err(VaultError::Key(_))), "{found:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_goes_months_ahead_destroys_nothing_until_it_is_believed() {
+    let mut world = World::open().await;
+    world.keep("cam-1", "t/a", b"one").await;
+    world.roll().await;
+    world.clock.advance_millis(400 * DAY);
+    assert_eq!(world.vault.expire().await.expect("works").before, 0);
+    assert!(world.vault.waits_for_clock().is_some());
+    // A start changes nothing about that.
+    world.reopen().await;
+    world.clock.advance_millis(DAY - 1_000);
+    assert_eq!(world.vault.expire().await.expect("works").before, 0);
+    let found = world.vault.read(&query("cam-1")).await.expect("reads");
+    assert_eq!(payloads(&found.rows), ["one"]);
+    world.clock.advance_millis(2_000);
+    assert_eq!(world.vault.expire().await.expect("works").before, 1);
+    assert_eq!(world.vault.waits_for_clock(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_is_not_in_the_way_of_an_erasure_and_its_key_is_destroyed() {
+    let world = World::open().await;
+    for payload in ["one", "two"] {
+        world.keep("cam-1", "t/a", payload.as_bytes()).await;
+        world.keep("cam-2", "t/a", payload.as_bytes()).await;
+        world.roll().await;
+    }
+    let objects = world.objects().await;
+    let folder = world.data().join("vault/objects");
+    let path = folder.join(&objects[0].path);
+    let mut damaged = std::fs::read(&path).expect("reads");
+    damaged[40] ^= 1;
+    std::fs::write(&path, damaged).expect("writes");
+    // Somebody else's messages in it may be held: then it stays.
+    let held = hold(&world, Some("cam-2")).await;
+    assert!(matches!(
+        world.vault.erase(&id("cam-1")).await,
+        Err(VaultError::Held(_))
+    ));
+    assert!(path.exists());
+    world.release(&held).await;
+    let worked = world.vault.erase(&id("cam-1")).await.expect("erases");
+    assert_eq!((worked.before, worked.damaged), (1, 1));
+    assert!(!path.exists());
+    let told = world.acts("vault.damage").await;
+    assert!(
+        told.len() == 1 && told[0].contains(&objects[0].path),
+        "{told:?}"
+    );
+    let found = world.vault.read(&query("cam-1")).await.expect("reads");
+    assert!(found.rows.is_empty());
+    let found = world.vault.read(&query("cam-2")).await.expect("reads");
+    assert_eq!(payloads(&found.rows), ["two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_had_now_is_not_taken_for_damaged() {
+    let world = World::open().await;
+    for payload in ["one", "two"] {
+        world.keep("cam-1", "t/a", payload.as_bytes()).await;
+        world.roll().await;
+    }
+    let objects = world.objects().await;
+    let path = world.data().join("vault/objects").join(&objects[0].path);
+    let aside = path.with_extension("aside");
+    std::fs::rename(&path, &aside).expect("moves");
+    world
+        .vault
+        .erase(&id("cam-1"))
+        .await
+        .expect_err("not all of it");
+    std::fs::rename(&aside, &path).expect("moves");
+    assert_eq!(world.objects().await.len(), 1, "the other one is erased");
+    assert!(world.acts("vault.damage").await.is_empty());
+    let worked = world.vault.erase(&id("cam-1")).await.expect("erases");
+    assert_eq!((worked.removed, worked.damaged), (1, 0));
+}
