@@ -4,6 +4,7 @@ import json
 import pathlib
 import platform
 import sqlite3
+import threading
 
 import pytest
 
@@ -319,6 +320,45 @@ def test_files_of_a_day_are_merged_and_go_when_their_time_is_over(store, tmp_pat
         server.stop()
         start_on_day(server, 8)
         wait_for(lambda: not store.versions(), "they are gone", 60)
+
+
+@pytest.mark.parametrize("point", ["before", "after", "old ones"])
+def test_a_power_cut_in_the_middle_of_a_merger_loses_nothing_and_doubles_nothing(store, proxy, tmp_path, point):
+    server = server_with(store, tmp_path, proxy.url)
+    with server.running():
+        _, device = keeping(server)
+        for number in range(3):
+            publish(server, device, str(number))
+            is_sealed(server, number + 1)
+        server.stop()
+        reached = threading.Event()
+
+        def cut(request):
+            """The new file never came, or came and nobody heard so, or an old one is being taken away."""
+            if not is_object(request, "DELETE" if point == "old ones" else "PUT"):
+                return False
+            if point != "before":
+                request.forward()
+            reached.set()
+            return proxy.hang()
+
+        proxy.misbehave = cut
+        start_on_day(server, 2)
+        if point == "old ones":
+            # They are taken away at the next look: a start is one.
+            wait_for(lambda: server.get("/telemetry")["sealed_files"] == 1, "they are one", 60)
+            server.kill()
+            start_on_day(server, 2)
+        assert reached.wait(60), point
+        server.kill()
+        proxy.behave()
+        start_on_day(server, 2)
+        wait_for(lambda: server.get("/telemetry")["sealed_files"] == 1, "they are one", 60)
+        assert payloads(server, device) == ["0", "1", "2"]
+        server.kill()
+        start_on_day(server, 2)
+        wait_for(lambda: len(store.keys()) == server_objects(server) == 1, "nothing that does not count is left", 60)
+        assert payloads(server, device) == ["0", "1", "2"]
 
 
 def start_on_day(server, days):

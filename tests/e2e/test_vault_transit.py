@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import threading
 
 import pytest
 
@@ -191,3 +192,39 @@ def test_a_key_that_was_changed_or_moved_in_the_database_is_refused(engine, tmp_
         put(wrapped, "default")
         server.start()
         assert payloads(server, device) == ["one"]
+
+
+@pytest.mark.parametrize("point", ["/rotate", "/encrypt/", "/config", "/trim"])
+def test_a_power_cut_in_the_middle_of_a_rotation_loses_nothing(engine, tmp_path, point):
+    server = server_of(tmp_path)
+    use(server, settings(engine, server, tmp_path, TRANSIT__TIMEOUT_S="30"))
+    with server.running():
+        _, device = keeping(server)
+        publish(server, device, "one")
+        rotate(server)
+        publish(server, device, "two")
+        reached = threading.Event()
+
+        def cut(request):
+            """The engine does what it was asked, and nobody hears so."""
+            if point in request.path:
+                engine.serve(request.command, request.path, request.headers.get("X-Vault-Token"), request.body)
+                reached.set()
+                return engine.hang(request)
+            return False
+
+        engine.misbehave = cut
+        asked = threading.Thread(target=lambda: rotate(server, check=False), daemon=True)
+        asked.start()
+        assert reached.wait(30), point
+        server.kill()
+        engine.misbehave = None
+        server.start()
+        publish(server, device, "three")
+        assert payloads(server, device) == ["one", "two", "three"]
+        rotate(server)
+        assert payloads(server, device) == ["one", "two", "three"]
+        assert len(engine.keys["palisade-vault"]["versions"]) == 1, "the older ones are destroyed"
+        server.kill()
+        server.start()
+        assert payloads(server, device) == ["one", "two", "three"]

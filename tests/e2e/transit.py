@@ -43,7 +43,7 @@ class Engine:
             protocol_version = "HTTP/1.1"
 
             def handle_one(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.body = body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 engine.asked.append((self.command, self.path))
                 try:
                     if engine.misbehave and engine.misbehave(self):
