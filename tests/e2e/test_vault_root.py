@@ -120,6 +120,33 @@ def test_the_root_key_stays_in_the_token_and_is_replaced_there(token, tmp_path):
     assert PIN not in server.log()
 
 
+def share(servers, key_settings):
+    """Two servers of one root key's place, with one configuration: what each does to its keys concerns it alone."""
+    one, other = servers
+    for server, settings in zip(servers, key_settings):
+        use(server, settings)
+    with one.running():
+        _, first = keeping(one)
+        publish(one, first, "of one")
+        rotate(one)
+        one.stop()
+        with other.running():
+            _, second = keeping(other)
+            publish(other, second, "of other")
+            rotate(other)
+            rotate(other)
+            assert payloads(other, second) == ["of other"]
+            one.start()
+            assert payloads(one, first) == ["of one"]
+            found = doctor(one)[CHECK]
+            assert found["level"] == "ok" and "version 2" in found["detail"], found
+
+
+def test_two_servers_of_one_token_and_one_configuration_leave_each_other_alone(token, tmp_path):
+    servers = [Palisade(tmp_path / name, VAULT__ROLL_AFTER_S="3600") for name in ("one", "other")]
+    share(servers, [token.settings(server.data) for server in servers])
+
+
 def test_a_root_moves_to_the_token_and_back_and_nothing_is_sealed_anew(token, tmp_path):
     server = server_of(tmp_path)
     with server.running():

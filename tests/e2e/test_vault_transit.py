@@ -10,7 +10,7 @@ from palisade import Palisade, wait_for
 from test_email import authority
 from test_vault import files, keeping, payloads
 from test_vault_objects import doctor
-from test_vault_root import CHECK, publish, root_kinds, rotate, sealed_bytes, server_of, use
+from test_vault_root import CHECK, publish, root_kinds, rotate, sealed_bytes, server_of, share, use
 from transit import TOKEN, Engine
 
 
@@ -39,6 +39,19 @@ def ends(server):
     return text
 
 
+def the_key(engine):
+    """The only one there, whose name says of which installation it is."""
+    (name, key), = engine.keys.items()
+    assert name.startswith("palisade-vault-")
+    return key
+
+
+def test_two_servers_of_one_engine_and_one_configuration_leave_each_other_alone(engine, tmp_path):
+    servers = [Palisade(tmp_path / name, VAULT__ROLL_AFTER_S="3600") for name in ("one", "other")]
+    share(servers, [settings(engine, server, tmp_path) for server in servers])
+    assert len(engine.keys) == 2
+
+
 def test_the_root_key_stays_in_the_engine_and_is_replaced_there(engine, tmp_path):
     server = server_of(tmp_path)
     use(server, settings(engine, server, tmp_path))
@@ -52,7 +65,7 @@ def test_the_root_key_stays_in_the_engine_and_is_replaced_there(engine, tmp_path
         server.start()
         before = sealed_bytes(server)
         rotate(server)
-        assert list(engine.keys["palisade-vault"]["versions"]) == [3], "the older ones are destroyed"
+        assert list(the_key(engine)["versions"]) == [3], "the older ones are destroyed"
         assert payloads(server, device) == ["one", "two"]
         assert before.items() <= sealed_bytes(server).items(), "nothing is sealed anew"
         found = doctor(server)[CHECK]
@@ -140,10 +153,11 @@ def test_what_is_wrong_with_an_engine_is_named_and_costs_nothing(engine, tmp_pat
         assert "binds nothing to its context" in ends(server)
         engine.ignores = False
         # Another key of the same name: nothing is taken for damaged.
-        kept = engine.keys.pop("palisade-vault")
+        (name, kept), = engine.keys.items()
+        engine.keys.clear()
         use(server, settings(engine, server, tmp_path))
         assert "was changed, or belongs elsewhere" in ends(server)
-        engine.keys["palisade-vault"] = kept
+        engine.keys[name] = kept
         assert not [path for path in files(server.data / "vault") if path.name.endswith(".damaged")]
         server.start()
         assert payloads(server, device) == ["one"]
@@ -224,7 +238,7 @@ def test_a_power_cut_in_the_middle_of_a_rotation_loses_nothing(engine, tmp_path,
         assert payloads(server, device) == ["one", "two", "three"]
         rotate(server)
         assert payloads(server, device) == ["one", "two", "three"]
-        assert len(engine.keys["palisade-vault"]["versions"]) == 1, "the older ones are destroyed"
+        assert len(the_key(engine)["versions"]) == 1, "the older ones are destroyed"
         server.kill()
         server.start()
         assert payloads(server, device) == ["one", "two", "three"]

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    KeyWrap, Keystore, Pkcs11Config, Pkcs11Root, RootKey, Secret, TransitConfig, TransitRoot,
-    VersionedWrap, WrapError, pkcs11, transit,
+    KeyWrap, Keystore, KeystoreError, Pkcs11Config, Pkcs11Root, RootKey, Secret, TransitConfig,
+    TransitRoot, VersionedWrap, WrapError, pkcs11, random_key, transit,
 };
 
 /// Where a root key is that wraps the keys of others.
@@ -69,6 +69,47 @@ pub struct Looked {
 /// The kind of the keystore's root, as the first byte of what it wraps: its versions stay below.
 const KEYSTORE: u8 = 0;
 
+/// How the keys of an installation end that has none yet.
+const NO_INSTALLATION: &str = "0";
+/// How many random bytes tell an installation from others.
+const INSTALLATION: usize = 8;
+
+/// The secret of the keystore that tells this installation from others. It is no version of the root key.
+fn installation_secret(name: &str) -> String {
+    format!("{name}.installation")
+}
+
+/// What tells this installation from others that keep their root keys in the same place; made once.
+fn installation(keystore: &Keystore, name: &str) -> Result<String, WrapError> {
+    if let Some(known) = known_installation(keystore, name)? {
+        return Ok(known);
+    }
+    let random = random_key(INSTALLATION)?;
+    let digits = random.expose().iter().map(|byte| format!("{byte:02x}"));
+    let made: String = digits.collect();
+    keystore.put(&installation_secret(name), made.as_bytes())?;
+    Ok(made)
+}
+
+fn known_installation(keystore: &Keystore, name: &str) -> Result<Option<String>, WrapError> {
+    match keystore.get(&installation_secret(name)) {
+        Ok(known) => Ok(Some(String::from_utf8_lossy(known.expose()).into_owned())),
+        Err(KeystoreError::Missing(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl RootConfig {
+    /// With the keys of this installation alone: another one may have the same configuration, and whoever destroys keys
+    /// has to know that nobody else uses them.
+    fn of_installation(&self, installation: &str) -> Self {
+        let mut own = self.clone();
+        own.pkcs11.key = format!("{}-{installation}", self.pkcs11.key);
+        own.transit.key = format!("{}-{installation}", self.transit.key);
+        own
+    }
+}
+
 /// All root keys of one purpose: one wraps, each opens what it wrapped.
 pub struct Roots {
     current: Arc<dyn VersionedWrap>,
@@ -93,6 +134,11 @@ impl Roots {
         name: &str,
         data: &Path,
     ) -> Result<Self, WrapError> {
+        let is_elsewhere = config.pkcs11.is_set() || config.transit.is_set();
+        let config = &match is_elsewhere {
+            true => config.of_installation(&installation(&keystore, name)?),
+            false => config.clone(),
+        };
         let own: Arc<dyn VersionedWrap> = match config.kind {
             RootKind::Keystore => Arc::new(RootKey::open(keystore, name)?),
             RootKind::Pkcs11 | RootKind::Transit => Arc::new(RootKey::existing(keystore, name)),
@@ -121,11 +167,21 @@ impl Roots {
     }
 
     /// Looks at the root key that a configuration lets wrap, as far as it is not in the keystore, and makes nothing: where
-    /// it is, and whether it is made already.
+    /// it is, and whether it is made already. Without a keystore there is no key of this installation yet.
     ///
     /// # Errors
     /// When it cannot be used.
-    pub fn look(config: &RootConfig, data: &Path) -> Result<Option<Looked>, WrapError> {
+    pub fn look(
+        config: &RootConfig,
+        keystore: Option<&Keystore>,
+        name: &str,
+        data: &Path,
+    ) -> Result<Option<Looked>, WrapError> {
+        let installation = match keystore {
+            Some(keystore) => known_installation(keystore, name)?,
+            None => None,
+        };
+        let config = &config.of_installation(installation.as_deref().unwrap_or(NO_INSTALLATION));
         match config.kind {
             RootKind::Keystore => Ok(None),
             RootKind::Pkcs11 => Pkcs11Root::open(&config.pkcs11, data, false)?
@@ -193,5 +249,32 @@ impl VersionedWrap for Roots {
             root.abandon(in_use)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeySource;
+
+    #[test]
+    fn two_installations_name_other_keys_and_each_the_same_ones_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keystore = |file: &str| {
+            let source = KeySource::Passphrase(Secret::from("correct horse battery staple"));
+            Arc::new(Keystore::open(&folder.path().join(file), &source).expect("opens"))
+        };
+        let names = |keystore: &Keystore| {
+            let installation = installation(keystore, "vault").expect("made");
+            let own = RootConfig::default().of_installation(&installation);
+            (own.pkcs11.key, own.transit.key)
+        };
+        let (one, other) = (keystore("one"), keystore("other"));
+        let (first, second) = (names(&one), names(&other));
+        assert!(first.0.starts_with("palisade-vault-") && first.1.starts_with("palisade-vault-"));
+        assert!(first.0 != second.0 && first.1 != second.1);
+        assert_eq!(names(&keystore("one")), first, "made once");
+        // It is no version of the root that is in the keystore.
+        assert!(RootKey::existing(one, "vault").versions().is_empty());
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub(crate) use drills::host;
-pub(crate) use house::{House, prepare};
+pub(crate) use house::{House, VAULT_ROOT, prepare};
 pub(crate) use tasks::Tasks;
 use telemetry::Telemetry;
 

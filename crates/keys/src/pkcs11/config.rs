@@ -19,7 +19,8 @@ pub struct Pkcs11Config {
     /// The number of its slot, where two tokens have one label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<u64>,
-    /// The label of the keys there; they are made when they are needed.
+    /// How the label of the keys there begins, which ends with what tells this installation from others; they are made when
+    /// they are needed.
     pub key: String,
     /// A file that holds the user's PIN, and that nobody else can read. Relative to the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,8 @@ pub struct TransitConfig {
     pub url: Option<String>,
     /// Where the engine is mounted.
     pub mount: String,
-    /// The name of the key there, of type aes256-gcm96; it is made where it is not there and the token may make it.
+    /// How the name of the key there begins, which ends with what tells this installation from others. It is of type
+    /// aes256-gcm96, and made where it is not there and the token may make it.
     pub key: String,
     /// The namespace, where there are namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -73,6 +73,12 @@ fn permissions(data: &DataDir, found: &std::fs::Metadata) -> Finding {
     Finding::ok("data directory", format!("{shown} is for its owner alone"))
 }
 
+/// The keystore, which is there. Not through our own opening: that would finish a rotation.
+pub(super) fn open_keystore(section: &KeysSection, data: &DataDir) -> Result<Keystore, Failure> {
+    let source = keys::source(section, data)?;
+    Ok(Keystore::open(&data.keystore(), &source)?)
+}
+
 /// Opens the keystore with the key that is configured.
 pub(super) fn key(section: &KeysSection, data: &DataDir) -> Finding {
     const CHECK: &str = "key-encryption key";
@@ -83,10 +89,7 @@ pub(super) fn key(section: &KeysSection, data: &DataDir) -> Finding {
             "the first start of `palisade serve`, or `palisade init`, makes it",
         );
     }
-    // Not through our own opening: that would finish a rotation.
-    let opened = keys::source(section, data)
-        .and_then(|source| Keystore::open(&data.keystore(), &source).map_err(Failure::from));
-    match opened {
+    match open_keystore(section, data) {
         Ok(keystore) => {
             let count = keystore.list().len();
             Finding::ok(CHECK, format!("it opens the keystore of {count} keys"))

@@ -47,7 +47,7 @@ use crate::{
 const READERS: [&str; 2] = ["detect", "respond"];
 
 /// The name of the vault's root key in the keystore.
-const VAULT_ROOT: &str = "vault";
+pub(crate) const VAULT_ROOT: &str = "vault";
 
 /// What every capability stands on.
 struct Ground {
