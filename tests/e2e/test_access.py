@@ -60,7 +60,12 @@ def test_an_analyst_signs_a_review_at_the_command_line_and_an_auditor_cannot(own
                                   check=False)
         assert signed.returncode == status, (name, signed)
         if status == 0:
-            assert "sam signed" in signed.stdout.decode() and review["digest"] in signed.stdout.decode()
+            said = signed.stdout.decode()
+            assert "sam signed" in said and review["digest"] in said
+            # The signature proves itself to somebody who has the proof alone.
+            entry = re.search(r"`palisade ledger prove (\d+)`", said)[1]
+            proof = own_palisade.cli("ledger", "prove", entry).stdout.decode()
+            assert proof.startswith("c2sp.org/tlog-proof"), proof
     stale = own_palisade.cli("access", "sign-off", "--digest", "0" * 64, "--yes", check=False)
     assert stale.returncode == 1 and b"has changed since you looked" in stale.stderr, stale
     own_palisade.login()

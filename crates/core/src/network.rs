@@ -66,6 +66,17 @@ impl Network {
         }
     }
 
+    /// The network that an address stands for: what a provider gives one site, /24 or /48.
+    #[must_use]
+    pub fn neighbourhood(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let prefix = if address.is_ipv4() { 24 } else { 48 };
+        Self {
+            address: cut(address, prefix),
+            prefix,
+        }
+    }
+
     /// Whether the address is in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -16,7 +16,7 @@ use std::{
 
 use palisade_bus::SharedBus;
 use palisade_core::{
-    Clock, DeviceId, Network, Principal,
+    Bindings, Clock, Device, DeviceId, Network, Principal,
     port::{Journal, TelemetrySink},
 };
 use palisade_identity::Identity;
@@ -301,10 +301,26 @@ impl Gateway {
         sessions::describe(self.broker.registry.of(principal))
     }
 
-    /// Clears the retained messages on topics of which a level is the device's name; says how many there were. When it
-    /// returns they are gone from the disk.
-    pub async fn clear_retained_of(&self, device: &DeviceId) -> usize {
-        let (count, last) = self.broker.clear_retained_with(device.as_str());
+    /// Clears the retained messages on topics that are a device's own: those that grants with `{device}` let it, and
+    /// no other, publish to. Says how many there were. When it returns they are gone from the disk.
+    pub async fn clear_retained_of(&self, device: &Device) -> usize {
+        let bindings = Bindings {
+            device: Some(&device.id),
+            product: Some(&device.product),
+            segment: Some(&device.posture.segment),
+            service: None,
+            labels: Some(&device.labels),
+        };
+        let (mut count, mut last) = (0, 0);
+        for grant in self.broker.pdp.grants() {
+            let is_own = grant.actions.publish && grant.pattern.as_str().contains("{device}");
+            let Some(filter) = grant.pattern.bind(&bindings).filter(|_| is_own) else {
+                continue;
+            };
+            let (cleared, after) = self.broker.clear_retained(&filter);
+            count += cleared;
+            last = last.max(after);
+        }
         self.broker.persister.durable(last).await;
         count
     }

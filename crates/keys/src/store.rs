@@ -13,6 +13,7 @@ use std::{
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    digest::{Context, SHA256},
     rand::{SecureRandom, SystemRandom},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -140,7 +141,7 @@ impl Keystore {
         let state = match std::fs::read(path) {
             Ok(bytes) => read(path, &bytes, source)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let state = State::under(source, [(CHECK.to_owned(), Secret::from(CHECK_TEXT))])?;
+                let state = State::under(source, [])?;
                 save(path, &state.contents).map_err(io)?;
                 state
             }
@@ -272,7 +273,8 @@ impl Keystore {
     pub fn rotate(&self, to: &KeySource) -> Result<(), KeystoreError> {
         let mut state = self.state();
         let mut secrets = Vec::new();
-        for name in state.contents.secrets.keys() {
+        let names = state.contents.secrets.keys();
+        for name in names.filter(|name| *name != CHECK) {
             secrets.push((name.clone(), state.unseal(name)?));
         }
         let next = State::under(to, secrets)?;
@@ -289,7 +291,7 @@ impl Keystore {
         let contents = Contents {
             version: VERSION,
             argon2id: state.contents.argon2id.clone(),
-            secrets: make(&state)?,
+            secrets: checked(&state.kek, make(&state)?)?,
         };
         self.save(&contents)?;
         state.contents = contents;
@@ -323,7 +325,7 @@ impl State {
         let contents = Contents {
             version: VERSION,
             argon2id,
-            secrets: sealed,
+            secrets: checked(&kek, sealed)?,
         };
         Ok(Self { kek, contents })
     }
@@ -385,10 +387,38 @@ fn read(path: &Path, bytes: &[u8], source: &KeySource) -> Result<State, Keystore
     }
     let (kek, _) = derive(source, contents.argon2id.as_ref())?;
     let state = State { kek, contents };
-    match state.unseal(CHECK) {
-        Ok(text) if text.expose() == CHECK_TEXT.as_bytes() => Ok(state),
-        _ => Err(KeystoreError::WrongKey(path.to_owned())),
+    let Ok(check) = state.unseal(CHECK) else {
+        return Err(KeystoreError::WrongKey(path.to_owned()));
+    };
+    // The first is what an earlier version wrote, which did not bind the names.
+    let is_right = check.expose() == CHECK_TEXT.as_bytes()
+        || check.expose() == check_text(&state.contents.secrets).as_bytes();
+    match is_right {
+        true => Ok(state),
+        false => Err(malformed(
+            "a secret was added to it or taken from it by somebody else: put the last backup in its place".to_owned(),
+        )),
     }
+}
+
+/// What the check says: that the key-encryption key is the right one, and which secrets there are.
+fn check_text(secrets: &BTreeMap<String, String>) -> String {
+    let mut names = Context::new(&SHA256);
+    for name in secrets.keys().filter(|name| *name != CHECK) {
+        names.update(name.as_bytes());
+        names.update(b"\n");
+    }
+    format!("{CHECK_TEXT}\n{}", BASE64.encode(names.finish()))
+}
+
+/// The secrets with a check of them.
+fn checked(
+    kek: &[u8; 32],
+    mut secrets: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, KeystoreError> {
+    let check = seal(kek, CHECK, check_text(&secrets).as_bytes())?;
+    secrets.insert(CHECK.to_owned(), check);
+    Ok(secrets)
 }
 
 fn save(path: &Path, contents: &Contents) -> std::io::Result<()> {

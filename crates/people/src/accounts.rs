@@ -95,6 +95,9 @@ impl People {
             .cloned()
             .collect();
         let accounts = self.ground.store.accounts();
+        // Before it: what was given and not noted would look as if it had been there, unused, for long.
+        let now = self.ground.clock.now();
+        accounts.note_role_change(name.as_str(), now).await?;
         let done = accounts.set_roles(name.as_str(), &plain, &besides).await;
         self.directory.changed();
         match done? {

@@ -220,7 +220,11 @@ impl BoundGrants {
         match request {
             Request::Connect | Request::Enroll | Request::Renew => {}
             Request::Publish { topic, .. } => of_topic(&self.publish, *topic),
-            Request::Receive { topic, .. } => of_topic(&self.receive, *topic),
+            // A subscription is asked for once and may stand for months: what comes by it says that it is used.
+            Request::Receive { topic, .. } => {
+                of_topic(&self.receive, *topic);
+                of_topic(&self.subscribe, *topic);
+            }
             Request::Subscribe { filter, .. } => {
                 let covering = self.subscribe.iter();
                 let covering = covering.filter(|bound| filter.is_subset_of(&bound.filter));

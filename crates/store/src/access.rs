@@ -1,6 +1,6 @@
 //! What people and programs did, tried and read at the REST door.
 
-use palisade_core::{EventId, Timestamp};
+use palisade_core::{EventId, Network, Timestamp};
 use sqlx::{Any, AnyConnection, QueryBuilder, any::AnyRow};
 
 use crate::{Store, StoreError, row};
@@ -150,6 +150,17 @@ pub struct AccessUse {
     pub last_at: Timestamp,
 }
 
+/// A network that somebody came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessPlace {
+    /// The network of the address: /24 or /48.
+    pub network: String,
+    /// When first.
+    pub first_at: Timestamp,
+    /// When last.
+    pub last_at: Timestamp,
+}
+
 /// The repository of what people and programs did.
 #[derive(Debug)]
 pub struct AccessLog<'a> {
@@ -174,6 +185,7 @@ impl AccessLog<'_> {
         for entry in entries {
             put(&mut transaction, entry).await?;
             note_use(&mut transaction, entry).await?;
+            note_place(&mut transaction, entry).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -215,6 +227,32 @@ impl AccessLog<'_> {
             .push(" ORDER BY id DESC LIMIT ")
             .push_bind(i64::from(limit));
         let rows = query.build().fetch_all(self.store.readers()).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// From which networks somebody came.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn places(
+        &self,
+        kind: AccessKind,
+        subject: &str,
+    ) -> Result<Vec<AccessPlace>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM access_places WHERE kind = $1 AND subject = $2 ORDER BY network",
+        )
+        .bind(kind.as_str())
+        .bind(subject)
+        .fetch_all(self.store.readers())
+        .await?;
+        let read = |found| {
+            Ok(AccessPlace {
+                network: row::text(found, "network")?,
+                first_at: row::time(found, "first_at")?,
+                last_at: row::time(found, "last_at")?,
+            })
+        };
         rows.iter().map(read).collect()
     }
 
@@ -276,6 +314,27 @@ async fn note_use(connection: &mut AnyConnection, entry: &AccessEntry) -> Result
     .bind(entry.action.as_str())
     .bind(entry.outcome.as_str())
     .bind(entry.times as i64)
+    .bind(row::nanos(entry.first_at))
+    .bind(row::nanos(entry.last_at))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn note_place(connection: &mut AnyConnection, entry: &AccessEntry) -> Result<(), StoreError> {
+    let is_allowed = entry.outcome == AccessOutcome::Allowed && entry.kind != AccessKind::Nobody;
+    let address = entry.source.as_deref().and_then(|text| text.parse().ok());
+    let Some(address) = address.filter(|_| is_allowed) else {
+        return Ok(());
+    };
+    sqlx::query(
+        "INSERT INTO access_places VALUES ($1, $2, $3, $4, $5) ON CONFLICT (kind, subject, network) \
+         DO UPDATE SET last_at = CASE WHEN excluded.last_at > access_places.last_at \
+         THEN excluded.last_at ELSE access_places.last_at END",
+    )
+    .bind(entry.kind.as_str())
+    .bind(entry.subject.as_str())
+    .bind(Network::neighbourhood(address).to_string())
     .bind(row::nanos(entry.first_at))
     .bind(row::nanos(entry.last_at))
     .execute(connection)

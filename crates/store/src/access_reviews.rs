@@ -54,6 +54,8 @@ pub struct AccountFacts {
     pub sessions: u64,
     /// How many providers of identities say who its person is.
     pub providers: u64,
+    /// When what it is was last changed, if that was seen.
+    pub roles_at: Option<Timestamp>,
 }
 
 const TOTP: &str =
@@ -205,6 +207,13 @@ impl AccessReviews<'_> {
         }
         for (account, count) in self.count(SESSIONS, &[now, idle_since]).await? {
             all.entry(account).or_default().sessions = count;
+        }
+        let changes = sqlx::query("SELECT account, at FROM account_role_changes")
+            .fetch_all(self.store.readers())
+            .await?;
+        for found in &changes {
+            let facts = all.entry(row::text(found, "account")?).or_default();
+            facts.roles_at = Some(row::time(found, "at")?);
         }
         Ok(all)
     }

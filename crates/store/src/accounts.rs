@@ -49,7 +49,7 @@ pub(crate) const LEAVES_AN_OWNER: &str = "($3 LIKE $2 OR disabled = 1 OR roles N
      OR EXISTS (SELECT 1 FROM accounts o WHERE o.name <> $1 AND o.disabled = 0 AND o.roles LIKE $2))";
 
 /// What removes everything that is kept of a person, besides the account.
-const OF_IT: [&str; 15] = [
+const OF_IT: [&str; 19] = [
     "DELETE FROM password_history WHERE account = $1",
     "DELETE FROM account_sessions WHERE account = $1",
     "DELETE FROM second_factors WHERE account = $1",
@@ -65,6 +65,10 @@ const OF_IT: [&str; 15] = [
     "DELETE FROM account_emails WHERE account = $1",
     "DELETE FROM access_log WHERE subject = $1 AND kind = 'account'",
     "DELETE FROM access_uses WHERE subject = $1 AND kind = 'account'",
+    "DELETE FROM access_places WHERE subject = $1 AND kind = 'account'",
+    "DELETE FROM account_role_changes WHERE account = $1",
+    "DELETE FROM access_review_plan WHERE owner = $1",
+    "UPDATE access_review_plan SET planned_by = '' WHERE planned_by = $1",
 ];
 
 /// The repository of accounts.
@@ -126,6 +130,22 @@ impl Accounts<'_> {
                 .fetch_optional(self.store.writer())
                 .await?;
         Ok(found.is_some())
+    }
+
+    /// Notes that what an account is changes now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_role_change(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO account_role_changes VALUES ($1, $2) \
+             ON CONFLICT (account) DO UPDATE SET at = excluded.at",
+        )
+        .bind(name)
+        .bind(row::nanos(now))
+        .execute(self.store.writer())
+        .await?;
+        Ok(())
     }
 
     /// Sets all that an account is, its plain roles and what it is besides within bounds or for a time, and

@@ -49,7 +49,9 @@ mod vault;
 mod vault_clock;
 mod vault_holds;
 
-pub use access::{AccessEntry, AccessFilter, AccessKind, AccessLog, AccessOutcome, AccessUse};
+pub use access::{
+    AccessEntry, AccessFilter, AccessKind, AccessLog, AccessOutcome, AccessPlace, AccessUse,
+};
 pub use access_reviews::{AccessReview, AccessReviews, AccountFacts, ReviewPlan};
 pub use account_sessions::{AccountSession, AccountSessions};
 pub use accounts::{Account, Accounts};

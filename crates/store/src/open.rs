@@ -39,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0028_review_plan.sql"),
     include_str!("../migrations/sqlite/0029_grant_uses.sql"),
     include_str!("../migrations/sqlite/0024_vault_clock.sql"),
+    include_str!("../migrations/sqlite/0030_review_facts.sql"),
 ];
 const READERS: u32 = 4;
 /// The setting that is written to see whether writing works.

@@ -55,6 +55,8 @@ struct Alike {
     subject: String,
     action: String,
     outcome: AccessOutcome,
+    /// From where: what is written is one, and each place is noted.
+    source: Option<String>,
 }
 
 impl Alike {
@@ -65,6 +67,7 @@ impl Alike {
             subject: entry.subject.clone(),
             action: entry.action.clone(),
             outcome: entry.outcome,
+            source: entry.source.clone(),
         }
     }
 }

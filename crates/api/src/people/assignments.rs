@@ -35,6 +35,11 @@ pub(super) fn routes() -> Routes {
             "account.set_roles",
             routes!(set_account_roles),
         )
+        .write(
+            Scope::Admin,
+            "account.take_role",
+            routes!(take_account_role),
+        )
 }
 
 /// A role that somebody has, on which devices and until when.
@@ -299,5 +304,45 @@ async fn set_account_roles(
     people.set_assignments(&name, &assignments).await?;
     let view = AccountView::whole(&state, people.account(&name).await?).await?;
     let target = format!("{name}: {}", in_words(&assignments));
+    Ok(Done::changed(target, view))
+}
+
+/// Takes one role from an account, however it is bound; the others stay. Its sessions end. What a team gives stays.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/accounts/{name}/roles/{role}",
+    tag = "people",
+    params(
+        ("name" = schema::AccountName, Path, description = "The account."),
+        ("role" = schema::RoleName, Path, description = "The role.")
+    ),
+    responses((status = 200, description = "The account.", body = AccountView))
+)]
+async fn take_account_role(
+    State(state): State<PeopleState>,
+    caller: Caller,
+    Path((name, role)): Path<(NameOf, Role)>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Done<AccountView>, Problem> {
+    let NameOf(name) = name;
+    let people = &state.parts().people;
+    target(&state, &caller, &name).await?;
+    let roles = people.roles().await?;
+    covers(&roles, &caller, [role.clone()])?;
+    let account = people.account(&name).await?;
+    let now = state.parts().clock.now();
+    let (taken, kept): (Vec<_>, Vec<_>) = all_of(&account, &roles)
+        .into_iter()
+        .partition(|one| one.role == role.to_string());
+    if taken.is_empty() {
+        let what = format!("the role {role} of account {name} itself");
+        return Err(Problem::not_found(what));
+    }
+    // What is over is left out: it is nothing that the account is.
+    let is_in_force = |one: &RoleAssignment| one.until.is_none_or(|until| until > now);
+    let kept: Vec<RoleAssignment> = kept.into_iter().filter(is_in_force).collect();
+    people.set_assignments(&name, &kept).await?;
+    let view = AccountView::whole(&state, people.account(&name).await?).await?;
+    let target = format!("{name}: {role} is taken, {} left", kept.len());
     Ok(Done::changed(target, view))
 }

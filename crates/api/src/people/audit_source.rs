@@ -20,21 +20,40 @@ use tracing::level_filters::LevelFilter;
 
 use super::{PeopleParts, access::Scope};
 
-/// The scopes that show what devices sent, or change keys, policy, tokens or people.
-const SENSITIVE: [Scope; 12] = [
-    Scope::MessagesRead,
-    Scope::TelemetryRead,
-    Scope::TelemetryWrite,
-    Scope::TokensWrite,
-    Scope::ServicesWrite,
-    Scope::PolicyWrite,
-    Scope::CaWrite,
-    Scope::CaRoot,
-    Scope::DetectWrite,
-    Scope::RespondApprove,
-    Scope::AccessReview,
-    Scope::Admin,
-];
+/// Whether a scope shows what devices sent, or changes keys, policy, tokens, rules or people. Each is placed on purpose.
+fn is_sensitive(scope: Scope) -> bool {
+    match scope {
+        Scope::MessagesRead
+        | Scope::TelemetryRead
+        | Scope::TelemetryKeys
+        | Scope::TelemetryWrite
+        | Scope::TokensWrite
+        | Scope::ServicesWrite
+        | Scope::PolicyWrite
+        | Scope::CaWrite
+        | Scope::CaRoot
+        | Scope::DetectWrite
+        | Scope::RespondApprove
+        | Scope::AccessReview
+        | Scope::Admin => true,
+        Scope::StatusRead
+        | Scope::ServerRead
+        | Scope::DevicesRead
+        | Scope::DevicesWrite
+        | Scope::TokensRead
+        | Scope::ServicesRead
+        | Scope::PolicyRead
+        | Scope::MessagesWatch
+        | Scope::MessagesWrite
+        | Scope::EventsRead
+        | Scope::LedgerRead
+        | Scope::CaRead
+        | Scope::DetectRead
+        | Scope::RespondRead
+        | Scope::RespondWrite
+        | Scope::AccessRead => false,
+    }
+}
 
 pub(super) struct Sources {
     store: Store,
@@ -48,10 +67,9 @@ pub(super) struct Sources {
 
 impl Sources {
     pub(super) fn of(parts: &PeopleParts, actions: &[ActionInfo]) -> Arc<Self> {
-        let sensitive = SENSITIVE.map(Scope::as_str);
         let sensitive = actions
             .iter()
-            .filter(|action| sensitive.contains(&action.scope))
+            .filter(|action| Scope::parse(action.scope).is_some_and(is_sensitive))
             .map(|action| action.name);
         Arc::new(Self {
             sensitive: sensitive.collect(),

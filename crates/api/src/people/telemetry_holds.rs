@@ -233,7 +233,7 @@ pub(crate) struct Erased {
     messages: u64,
     /// Sealed files whose keys were destroyed.
     files: usize,
-    /// Retained messages that the gateway held on topics with the device's name.
+    /// Retained messages that the gateway held on topics that are the device's own.
     retained: usize,
     /// Of these, files that were damaged: what was left of them, of whichever device, is gone.
     damaged_files: usize,
@@ -243,7 +243,7 @@ pub(crate) struct Erased {
 ///
 /// Files that held some are written anew without them; the keys of the old ones are destroyed and the files removed. A
 /// damaged file that may hold some goes as a whole, and an entry of its own in the ledger (`vault.damage`) says which.
-/// Retained messages on topics with the device's name are cleared.
+/// Retained messages on the device's own topics (of grants with `{device}`) are cleared.
 #[utoipa::path(
     post,
     path = "/api/v1/devices/{id}/telemetry/erase",
@@ -258,9 +258,9 @@ async fn erase_telemetry(
     Query(NoParameters {}): Query<NoParameters>,
     JsonBody(request): JsonBody<EraseRequest>,
 ) -> Result<Done<Erased>, Problem> {
-    known_device(&state, &id).await?;
+    let device = known_device(&state, &id).await?;
     let worked = state.parts().vault.erase(&id).await?;
-    let retained = state.parts().gateway.clear_retained_of(&id).await;
+    let retained = state.parts().gateway.clear_retained_of(&device).await;
     let mut target = format!(
         "{id}: {} messages; {} sealed files and their keys destroyed; {retained} retained messages cleared",
         worked.removed, worked.before

@@ -135,10 +135,47 @@ async fn what_is_not_used_is_taken_away_by_the_request_that_the_review_names() {
     );
     let roles = house.get("/api/v1/accounts/tina/roles").expect(200).await;
     assert_eq!(roles["assignments"], json!([{ "role": "technician" }]));
+    let gone = house.call(Method::DELETE, "/api/v1/accounts/tina/roles/auditor");
+    gone.problem(404).await;
     let call = house
         .anonymous(Method::GET, "/api/v1/whoami")
         .bearer(&secret);
     assert_eq!(call.expect(200).await["scopes"], json!(["devices:read"]));
+}
+
+#[tokio::test]
+async fn what_was_given_lately_is_not_taken_and_who_works_by_a_team_is_not_disabled() {
+    let house = house().await;
+    account(&house, "tina", "technician").await;
+    let team =
+        json!({ "name": "team", "members": ["tina"], "assignments": [{ "role": "auditor" }] });
+    house.post("/api/v1/teams", team).expect(201).await;
+    house.get("/api/v1/devices").expect(200).await;
+    house.clock.advance_millis(30 * DAY_MS);
+    let tina = session(&house, "tina").await;
+    let call = house.anonymous(Method::GET, "/api/v1/access").cookie(&tina);
+    call.expect(200).await;
+    // Of two roles, the team's is used. Her own is of yesterday.
+    let given = json!({ "assignments": [{ "role": "operator" }] });
+    house
+        .put("/api/v1/accounts/tina/roles", given)
+        .expect(200)
+        .await;
+    house.clock.advance_millis(DAY_MS);
+    assert_eq!(remedies(&house).await, Vec::<Value>::new());
+    house.clock.advance_millis(8 * DAY_MS);
+    let tina = session(&house, "tina").await;
+    let call = house.anonymous(Method::GET, "/api/v1/access").cookie(&tina);
+    call.expect(200).await;
+    let found = remedies(&house).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let path = found[0]["path"].as_str().expect("text");
+    assert_eq!(path, "/api/v1/accounts/tina/roles/operator");
+    let shown = house.call(Method::DELETE, path).expect(200).await;
+    assert_eq!(
+        (&shown["disabled"], &shown["roles"]),
+        (&json!(false), &json!([]))
+    );
 }
 
 #[tokio::test]

@@ -3,11 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
     time::Duration,
 };
 
-use palisade_core::{Network, Timestamp};
+use palisade_core::Timestamp;
 use palisade_store::{AccessEntry, AccessFilter, AccessKind, AccessOutcome, AccessUse};
 
 use super::{
@@ -67,7 +66,7 @@ pub(super) async fn unusual(
             Check::AccessFirstUse => first_uses(&person, &uses, new_since, look),
             Check::AccessUnusualHour => hours(&person),
             Check::AccessUnusualVolume => volume(&person, look),
-            _ => places(&person),
+            _ => places(look, (kind, &subject), new_since).await?,
         };
         if let Some(said) = said {
             let resource = format!("{}/{subject}", kind.as_str());
@@ -102,30 +101,19 @@ async fn read(
     (kind, subject): (AccessKind, &str),
     new_since: Timestamp,
 ) -> Result<Person, LookError> {
-    let filter = AccessFilter {
+    let filter = |since, until| AccessFilter {
         subject: Some(subject.to_owned()),
         outcome: Some(AccessOutcome::Allowed),
-        since: Some(look.days_ago(look.config.access_days)),
+        since: Some(since),
+        until,
         ..AccessFilter::default()
     };
-    let (mut past, mut new) = (Vec::new(), Vec::new());
-    let (mut before, mut name) = (None, subject.to_owned());
-    while past.len() + new.len() < ENTRIES {
-        let part = look.store.access().list(&filter, before, PAGE).await?;
-        let Some(last) = part.last() else {
-            break;
-        };
-        before = Some(last.id);
-        // A name may be that of an account and of a token.
-        for entry in part.into_iter().filter(|entry| entry.kind == kind) {
-            name.clone_from(&entry.name);
-            match entry.first_at >= new_since {
-                true => new.push(entry),
-                false => past.push(entry),
-            }
-        }
-        look.turn().await?;
-    }
+    // Apart, each with its own bound: much that is new must not push out the past.
+    let began = look.days_ago(look.config.access_days);
+    let past = entries(look, kind, &filter(began, Some(new_since))).await?;
+    let new = entries(look, kind, &filter(new_since, None)).await?;
+    let name = new.first().or(past.first());
+    let name = name.map_or(subject, |entry| &entry.name).to_owned();
     let subject = match kind {
         AccessKind::Token => Subject::ApiToken(name.clone()),
         _ => Subject::Account(subject.to_owned()),
@@ -136,6 +124,25 @@ async fn read(
         past,
         new,
     })
+}
+
+/// The newest entries that a filter finds, of one kind of subject: a name may be that of an account and of a token.
+async fn entries(
+    look: &Look<'_>,
+    kind: AccessKind,
+    filter: &AccessFilter,
+) -> Result<Vec<AccessEntry>, LookError> {
+    let (mut found, mut before) = (Vec::new(), None);
+    while found.len() < ENTRIES {
+        let part = look.store.access().list(filter, before, PAGE).await?;
+        let Some(last) = part.last() else {
+            break;
+        };
+        before = Some(last.id);
+        found.extend(part.into_iter().filter(|entry| entry.kind == kind));
+        look.turn().await?;
+    }
+    Ok(found)
 }
 
 /// What is sensitive and was done for the first time.
@@ -186,25 +193,20 @@ fn volume(person: &Person, look: &Look<'_>) -> Option<String> {
     })
 }
 
-/// Networks from which it did not come before.
-fn places(person: &Person) -> Option<String> {
-    let network = |entry: &AccessEntry| {
-        let address: IpAddr = entry.source.as_deref()?.parse().ok()?;
-        Some(neighbourhood(address.to_canonical()).to_string())
-    };
-    let known: BTreeSet<String> = person.past.iter().filter_map(network).collect();
-    let new: BTreeSet<String> = person.new.iter().filter_map(network).collect();
-    let new = new.into_iter().filter(|network| !known.contains(network));
-    match known.is_empty() {
-        true => None,
-        false => listed("came from where it never came from before", new),
+/// Networks from which it did not come before. Nothing is said before that was noted for long enough.
+async fn places(
+    look: &Look<'_>,
+    (kind, subject): (AccessKind, &str),
+    new_since: Timestamp,
+) -> Result<Option<String>, LookError> {
+    let all = look.store.access().places(kind, subject).await?;
+    let known_since = look.days_ago(look.config.access_known_days);
+    if !all.iter().any(|place| place.first_at <= known_since) {
+        return Ok(None);
     }
-}
-
-/// The network that an address stands for: what a provider gives one site.
-fn neighbourhood(address: IpAddr) -> Network {
-    let prefix = if address.is_ipv4() { 24 } else { 48 };
-    Network::new(address, prefix).unwrap_or_else(|_| Network::of(address))
+    let new = all.into_iter().filter(|place| place.first_at >= new_since);
+    let new = new.map(|place| place.network);
+    Ok(listed("came from where it never came from before", new))
 }
 
 fn listed(what: &str, things: impl Iterator<Item = String>) -> Option<String> {

@@ -150,6 +150,59 @@ async fn each_way_of_being_unlike_oneself_is_a_finding_of_its_own() {
 }
 
 #[tokio::test]
+async fn much_that_is_new_does_not_push_out_the_past() {
+    let mut world = World::new().await;
+    world.config.audit.every_s = 0;
+    let running = world.audited().await;
+    world.works(&READS).await;
+    // Each an act with an entry of its own, more than are looked at.
+    let now: Timestamp = world.now();
+    let acts: Vec<AccessEntry> = (0..20_001)
+        .map(|_| AccessEntry {
+            id: EventId::generate(),
+            kind: AccessKind::Account,
+            subject: "anna".to_owned(),
+            name: "anna".to_owned(),
+            session: None,
+            action: "telemetry.read".to_owned(),
+            outcome: AccessOutcome::Allowed,
+            event: Some(EventId::generate()),
+            times: 1,
+            first_at: now,
+            last_at: now,
+            resource: String::new(),
+            source: Some(READS.from.to_owned()),
+            status: Some(200),
+            reason: None,
+        })
+        .collect();
+    world.store.access().add(&acts).await.expect("written");
+    let found = world.unusual(&running).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, Check::AccessUnusualVolume);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_place_is_seen_though_another_request_of_the_hour_came_from_home() {
+    let mut world = World::new().await;
+    world.config.audit.every_s = 0;
+    let running = world.audited().await;
+    world.works(&READS).await;
+    world
+        .does(&Did {
+            from: "198.51.100.9",
+            ..READS
+        })
+        .await;
+    world.does(&READS).await;
+    let found = world.unusual(&running).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, Check::AccessUnusualPlace);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_is_unusual_of_somebody_without_a_past() {
     let mut world = World::new().await;
     // The clock runs for weeks, and the schedule would be in the way.

@@ -147,18 +147,13 @@ impl Broker {
         self.retained.read().matching(filter, now)
     }
 
-    /// Clears the retained messages of all topics of which a level is this text. Gives how many, and the change after
-    /// which that is durable.
-    pub fn clear_retained_with(&self, level: &str) -> (usize, u64) {
-        let Ok(all) = TopicFilter::parse("#") else {
-            return (0, 0);
-        };
+    /// Clears the retained messages that a filter matches. Gives how many, and the change after which that is durable.
+    pub fn clear_retained(&self, filter: &TopicFilter) -> (usize, u64) {
         let mut retained = self.retained.write();
         let (mut count, mut last) = (0, 0);
-        for message in retained.matching(&all, Timestamp::MIN) {
+        for message in retained.matching(filter, Timestamp::MIN) {
             let topic = &message.topic;
-            let has_it = topic.as_str().split('/').any(|one| one == level);
-            if has_it && retained.clear(topic.as_topic()) {
+            if retained.clear(topic.as_topic()) {
                 last = self.persister.submit(Op::DeleteRetained(topic.clone()));
                 count += 1;
             }

@@ -223,3 +223,41 @@ fn a_short_passphrase_is_refused_and_no_secret_is_printed() {
     assert!(!path.exists());
     assert!(!format!("{:?}", passphrase("correct horse battery")).contains("horse"));
 }
+
+#[test]
+fn a_secret_that_somebody_without_the_key_took_away_or_added_is_found() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("keys.json");
+    let key = source(directory.path(), "kek");
+    let store = Keystore::open(&path, &key).expect("opens");
+    store.put("a", b"one").expect("writes");
+    store.put("b", b"two").expect("writes");
+    let good = std::fs::read(&path).expect("reads");
+    let edited = |edit: fn(&mut BTreeMap<String, String>)| {
+        let mut contents: Contents = serde_json::from_slice(&good).expect("json");
+        edit(&mut contents.secrets);
+        std::fs::write(&path, serde_json::to_vec(&contents).expect("json")).expect("writes");
+        Keystore::open(&path, &key)
+    };
+    assert!(edited(|_| {}).is_ok());
+    for refused in [
+        edited(|secrets| drop(secrets.remove("b"))),
+        edited(|secrets| {
+            let moved = secrets["b"].clone();
+            secrets.insert("c".to_owned(), moved);
+        }),
+    ] {
+        let error = refused.expect_err("it was changed");
+        assert!(matches!(error, KeystoreError::Malformed { .. }), "{error}");
+    }
+    // Whoever goes on from a file of an earlier version has its names bound at the next change.
+    std::fs::write(&path, &good).expect("writes");
+    let store = Keystore::open(&path, &key).expect("opens");
+    let old = seal(&store.state().kek, CHECK, CHECK_TEXT.as_bytes()).expect("seals");
+    let mut contents: Contents = serde_json::from_slice(&good).expect("json");
+    contents.secrets.insert(CHECK.to_owned(), old);
+    std::fs::write(&path, serde_json::to_vec(&contents).expect("json")).expect("writes");
+    let store = Keystore::open(&path, &key).expect("opens what an earlier version wrote");
+    assert!(store.remove("a").expect("writes"));
+    assert_eq!(Keystore::open(&path, &key).expect("opens").list(), ["b"]);
+}

@@ -2,6 +2,7 @@
 
 mod apply;
 mod plan;
+mod signed;
 
 use std::fmt::Write as _;
 
@@ -208,9 +209,14 @@ impl Act for AccessCommand {
                 confirm(yes, "Sign that you looked at this?")?;
                 let body = json!({ "digest": digest, "days": days, "note": note });
                 let call = session.post(path(&["access", "review"])).json(&body);
-                let answer = call.send()?;
+                let mut answer = call.send()?;
+                let entry = signed::entry_of(session, text(&answer, "id"));
+                answer["ledger_entry"] = entry.into();
+                let proof = entry.map_or_else(String::new, |entry| {
+                    format!(" Entry {entry} of the ledger: `palisade ledger prove {entry}` proves it to others.")
+                });
                 let sentence = format!(
-                    "{} signed at {}: {} accounts, {} suggestions, digest {}.",
+                    "{} signed at {}: {} accounts, {} suggestions, digest {}.{proof}",
                     text(&answer, "reviewer"),
                     text(&answer, "reviewed_at"),
                     answer.get("accounts").unwrap_or(&Value::Null),

@@ -67,6 +67,9 @@ impl People {
         if bound.is_made {
             let set = identities.set_roles(&account.name, &roles).await?;
             if set == RolesSet::Changed {
+                let accounts = self.ground.store.accounts();
+                let now = self.ground.clock.now();
+                accounts.note_role_change(&account.name, now).await?;
                 changes.push(OidcChange::Roles {
                     account: account.name.clone(),
                     before: account.roles,

@@ -153,13 +153,14 @@ impl Gathered {
         };
         let known = Known {
             since: self.since,
-            is_known: self.is_known_since(account.created_at),
+            // What was given lately is not unused, however old the account is.
+            is_known: self.is_known_since(facts.roles_at.unwrap_or(account.created_at)),
             has_provider: facts.providers > 0,
         };
         reviewed.suggestions = suggest::about(&reviewed, known, &self.factor_roles);
         let own = all_of(account, &self.roles);
         for suggestion in &mut reviewed.suggestions {
-            suggestion.remedy = remedy::of_account(suggestion, account, &own, &held);
+            suggestion.remedy = remedy::of_account(suggestion, account, &own);
         }
         reviewed
     }

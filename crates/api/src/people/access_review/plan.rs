@@ -21,7 +21,7 @@ use crate::{
         schema,
         whole::Whole,
     },
-    problem::Problem,
+    problem::{Problem, ProblemBody},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -98,7 +98,15 @@ pub(super) fn days_after(moment: Timestamp, days: u64) -> Timestamp {
     get,
     path = "/api/v1/access/review/plan",
     tag = "people",
-    responses((status = 200, description = "The plan.", body = PlanView))
+    responses(
+        (status = 200, description = "The plan.", body = PlanView),
+        (
+            status = 404,
+            description = "None is planned.",
+            body = ProblemBody,
+            content_type = "application/problem+json"
+        )
+    )
 )]
 async fn get_review_plan(
     State(state): State<PeopleState>,
@@ -115,7 +123,15 @@ async fn get_review_plan(
     path = "/api/v1/access/review/plan",
     tag = "people",
     request_body = PlanRequest,
-    responses((status = 200, description = "The plan from now on.", body = PlanView))
+    responses(
+        (status = 200, description = "The plan from now on.", body = PlanView),
+        (
+            status = 404,
+            description = "There is no such account.",
+            body = ProblemBody,
+            content_type = "application/problem+json"
+        )
+    )
 )]
 async fn set_review_plan(
     State(state): State<PeopleState>,
@@ -157,7 +173,15 @@ async fn set_review_plan(
     delete,
     path = "/api/v1/access/review/plan",
     tag = "people",
-    responses((status = 204, description = "None is planned."))
+    responses(
+        (status = 204, description = "None is planned any more."),
+        (
+            status = 404,
+            description = "None was planned.",
+            body = ProblemBody,
+            content_type = "application/problem+json"
+        )
+    )
 )]
 async fn drop_review_plan(
     State(state): State<PeopleState>,

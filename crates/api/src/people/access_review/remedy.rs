@@ -1,14 +1,13 @@
 //! How a suggestion is followed: the one request to this door that does it. Who sends it needs the right to; a review
 //! only says what it would be.
 
-use palisade_people::{Held, Via};
 use palisade_store::{Account, RoleAssignment};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{ReviewedToken, Suggestion};
-use crate::people::{access::EVERYTHING, assignments::Assignment};
+use crate::people::access::EVERYTHING;
 
 /// The most scopes that a token may be narrowed to by name.
 const MAX_SCOPES: usize = 32;
@@ -32,28 +31,25 @@ pub(super) fn of_account(
     suggestion: &Suggestion,
     account: &Account,
     own: &[RoleAssignment],
-    held: &[Held],
 ) -> Option<Remedy> {
     let name = &account.name;
     match suggestion.kind {
-        "dormant" | "never_signed_in" => Some(disable(name)),
+        "dormant" | "never_signed_in" => Some(Remedy {
+            method: "PATCH",
+            path: format!("/api/v1/accounts/{name}"),
+            body: Some(json!({ "disabled": true })),
+            does: format!("disables {name}; its sessions end"),
+        }),
         "unused_role" => {
             let role = suggestion.about.as_deref()?;
-            // What a team gives is taken from the team, of which others are members too.
-            let is_own = |held: &&Held| held.role.to_string() == role && held.via == Via::Account;
-            let mut unused = held.iter().filter(is_own);
-            let held = unused.next().filter(|_| unused.next().is_none())?;
-            let kept = own.iter().filter(|one| {
-                one.role != role || one.bounds != held.bounds || one.until != held.until
-            });
-            let kept: Vec<Assignment> = kept.cloned().map(Assignment::from).collect();
-            if kept.is_empty() {
-                return Some(disable(name));
-            }
+            // What a team gives is taken from the team, of which others are members too; and of a role that one has in
+            // several bounds it is not known which of them was used.
+            let mut of_it = own.iter().filter(|one| one.role == role);
+            of_it.next().filter(|_| of_it.next().is_none())?;
             Some(Remedy {
-                method: "PUT",
-                path: format!("/api/v1/accounts/{name}/roles"),
-                body: Some(json!({ "assignments": kept })),
+                method: "DELETE",
+                path: format!("/api/v1/accounts/{name}/roles/{role}"),
+                body: None,
                 does: format!("takes the role {role} from {name}; its sessions end"),
             })
         }
@@ -94,14 +90,5 @@ pub(super) fn of_token(suggestion: &Suggestion, token: &ReviewedToken) -> Option
 impl ReviewedToken {
     fn is_for_everything(&self) -> bool {
         self.scopes.iter().any(|scope| scope == EVERYTHING)
-    }
-}
-
-fn disable(name: &str) -> Remedy {
-    Remedy {
-        method: "PATCH",
-        path: format!("/api/v1/accounts/{name}"),
-        body: Some(json!({ "disabled": true })),
-        does: format!("disables {name}; its sessions end"),
     }
 }

@@ -31,22 +31,31 @@ pub(super) fn apply(
         output.text(&crate::output::sanitise(&shown.join("\n")))?;
     }
     confirm(yes, &format!("Do all {} of it?", shown.len()))?;
-    let mut done: Vec<String> = Vec::new();
-    while done.len() < STEPS {
+    let (mut done, mut failed): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    while done.len() + failed.len() < STEPS {
         let review = read(session, days, account)?;
         let left = remedies(&review, account.is_some());
         let next = left.iter().find(|remedy| {
             let does = text(remedy, "does").to_owned();
-            shown.contains(&does) && !done.contains(&does)
+            let was_tried = done.contains(&does) || failed.iter().any(|one| one.starts_with(&does));
+            shown.contains(&does) && !was_tried
         });
         let Some(remedy) = next else {
             break;
         };
-        follow(session, remedy)?;
-        done.push(text(remedy, "does").to_owned());
+        let does = text(remedy, "does").to_owned();
+        // One that fails, or waits for a second person, keeps no other from being done.
+        match follow(session, remedy) {
+            Ok(()) => done.push(does),
+            Err(failure) => failed.push(format!("{does}: {}", failure.message())),
+        }
     }
     let sentence = format!("Done: {} of {}.", done.len(), shown.len());
-    output.done(&json!({ "done": done }), &sentence)
+    output.done(&json!({ "done": done, "failed": failed }), &sentence)?;
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(format!("not done: {}", failed.join("; ")))),
+    }
 }
 
 fn follow(session: &Session, remedy: &Value) -> Result<(), Failure> {
