@@ -25,6 +25,7 @@ mod works;
 pub use export::{ExportError, Exporter, Form, MAX_RECIPIENTS, Recipient, RecipientError};
 pub use file_key::FileKey;
 pub use keys::KeyError;
+pub use meter::Reading;
 pub use objects::{Objects, ObjectsConfig, ObjectsError, Probed, Versioning};
 pub use read::{Found, MAX_LIMIT, Query};
 pub use record::Record;

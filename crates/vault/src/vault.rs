@@ -27,7 +27,7 @@ use crate::{
     Log, LogError, LogFault, LogFile, Mark, Objects, ObjectsConfig, ObjectsError, Opened, RollAt,
     Worked,
     keys::{KeyError, SegmentKeys},
-    meter::Meter,
+    meter::{Meter, Reading},
     sealed::SealedError,
     works::Settled,
 };
@@ -362,17 +362,12 @@ impl Vault {
         self.log.files().len()
     }
 
-    /// Whether a reader may read more now.
+    /// Lets a reader read so many messages now, or as many as are left of those that they may read within a minute.
     ///
     /// # Errors
-    /// When they have read as much as one may within a minute: how long they have to wait.
-    pub fn may_read(&self, reader: &str) -> Result<(), Duration> {
-        self.meter.may(reader, self.clock.now())
-    }
-
-    /// A reader was given so many messages.
-    pub fn has_read(&self, reader: &str, messages: usize) {
-        self.meter.count(reader, messages, self.clock.now());
+    /// When none are left: how long they have to wait.
+    pub fn may_read(&self, reader: &str, messages: usize) -> Result<Reading<'_>, Duration> {
+        self.meter.take(reader, messages, self.clock.now())
     }
 
     pub(crate) async fn tell_of_damage(

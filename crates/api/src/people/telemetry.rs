@@ -178,7 +178,8 @@ impl From<Found> for TelemetryPage {
 /// Reads messages of a device that the vault keeps.
 ///
 /// It is an act: the purpose, the device and how many messages were read are in the ledger before the answer leaves. Each
-/// reading is one of its own: an `Idempotency-Key` has no effect here. An answer has about two megabytes of messages at the most.
+/// reading is one of its own: an `Idempotency-Key` has no effect here. An answer has about two megabytes of messages at the most,
+/// and no more messages than the caller may still read within the minute.
 /// Where the policy that lets the caller read has a `@mask`, payloads come masked, or not at all.
 #[utoipa::path(
     post,
@@ -205,18 +206,19 @@ async fn read_telemetry(
     // Of a device that is removed from the inventory, what was kept can still be read by whoever may read everywhere.
     known_device(&state, &id).await?;
     let vault = &state.parts().vault;
-    vault.may_read(&caller.name).map_err(too_many)?;
+    let reading = vault.may_read(&caller.name, request.limit);
+    let reading = reading.map_err(too_many)?;
     let wanted = Wanted {
         device: id.clone(),
         from_at: request.from.map(nanos),
         until_at: request.until.map(nanos),
         topics: request.topics,
         after: request.after.map(|Behind(at, number)| (at, number)),
-        limit: request.limit,
+        limit: reading.most(),
     };
     let mut found = vault.read(&wanted).await?;
     hide(&state, &hidden, &mut found);
-    vault.has_read(&caller.name, found.rows.len());
+    reading.has_read(found.rows.len());
     let target = told(&wanted, &found, "");
     let page = TelemetryPage::from(found);
     Ok(Done::changed(target, page)

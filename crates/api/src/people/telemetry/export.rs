@@ -16,7 +16,8 @@ use palisade_core::{
     AdministrativeAct, DeviceId, Door, Event, EventId, EventKind, Outcome, Timestamp, TopicFilter,
 };
 use palisade_vault::{
-    ExportError, Exporter, Form, Found, MAX_LIMIT, MAX_RECIPIENTS, Query as Wanted, Recipient,
+    ExportError, Exporter, Form, Found, MAX_LIMIT, MAX_RECIPIENTS, Query as Wanted, Reading,
+    Recipient, Vault,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -150,11 +151,9 @@ async fn export_telemetry(
     let form = Form::from(request.format);
     let recipients = recipients_of(&request.recipients)?;
     known_device(&state, &id).await?;
-    state
-        .parts()
-        .vault
-        .may_read(&asker.caller.name)
-        .map_err(too_many)?;
+    let vault = state.parts().vault.clone();
+    let reading = vault.may_read(&asker.caller.name, MAX_LIMIT);
+    let reading = reading.map_err(too_many)?;
     let begun = Exporter::begin(form, &recipients);
     let mut export = Export {
         wanted: Wanted {
@@ -181,7 +180,7 @@ async fn export_telemetry(
         state,
         asker,
     };
-    let first = export.read().await?;
+    let first = export.read(reading).await?;
     let target = export.told(&first);
     export
         .take(&first)
@@ -271,10 +270,11 @@ impl Export {
 
     /// Reads the next part, as somebody would who asks for it anew.
     async fn go_on(&mut self) -> Result<(), String> {
-        self.wait().await?;
+        let vault = self.state.parts().vault.clone();
+        let reading = self.wait(&vault).await?;
         self.may_still().await?;
         let found = self
-            .read()
+            .read(reading)
             .await
             .map_err(|problem| problem.detail().to_owned())?;
         self.record(&found).await?;
@@ -282,15 +282,18 @@ impl Export {
     }
 
     /// Waits until the reader may read more.
-    async fn wait(&self) -> Result<(), String> {
+    async fn wait<'a>(&self, vault: &'a Vault) -> Result<Reading<'a>, String> {
         let closing = self.state.closing().clone();
-        while let Err(wait) = self.state.parts().vault.may_read(&self.asker.caller.name) {
+        loop {
+            let wait = match vault.may_read(&self.asker.caller.name, MAX_LIMIT) {
+                Ok(reading) => return Ok(reading),
+                Err(wait) => wait,
+            };
             tokio::select! {
                 () = closing.cancelled() => return Err("the server stops".to_owned()),
                 () = tokio::time::sleep(wait.clamp(WAIT.0, WAIT.1)) => {}
             }
         }
-        Ok(())
     }
 
     async fn may_still(&mut self) -> Result<(), String> {
@@ -301,11 +304,12 @@ impl Export {
         }
     }
 
-    async fn read(&mut self) -> Result<Found, Problem> {
+    async fn read(&mut self, reading: Reading<'_>) -> Result<Found, Problem> {
+        self.wanted.limit = reading.most();
         let vault = &self.state.parts().vault;
         let mut found = vault.read(&self.wanted).await?;
         hide(&self.state, &self.asker.hidden, &mut found);
-        vault.has_read(&self.asker.caller.name, found.rows.len());
+        reading.has_read(found.rows.len());
         Ok(found)
     }
 
