@@ -93,8 +93,11 @@ fn mask(value: Value, active: &Active<'_>, salt: &MaskSalt) -> Option<Value> {
     if let Some(method) = here.map(|(_, method)| *method).reduce(Method::and) {
         return conceal(value, method, salt);
     }
-    let Value::Object(members) = value else {
-        return Some(value);
+    let members = match value {
+        Value::Object(members) => members,
+        Value::Null => return Some(Value::Null),
+        // What is to be hidden may stand in it all the same, in another form.
+        _ => return None,
     };
     let mut shown = Map::new();
     for (name, member) in members {

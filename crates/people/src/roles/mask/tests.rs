@@ -90,6 +90,29 @@ fn what_is_no_json_is_withheld_where_something_of_it_is_to_be_hidden() {
 }
 
 #[test]
+fn what_stands_where_a_rule_expects_an_object_is_not_shown() {
+    let rules = "payload.gps.lat:round(1)";
+    for scalar in [r#""52.516,13.377""#, "52.516", "true"] {
+        assert_eq!(
+            on(rules, &format!(r#"{{"gps":{scalar},"t":1}}"#)),
+            r#"{"t":1}"#
+        );
+        assert_eq!(
+            on(rules, &format!(r#"{{"gps":[{scalar}]}}"#)),
+            r#"{"gps":[]}"#
+        );
+        assert_eq!(shown(rules, "t", scalar), None, "it is withheld");
+    }
+    assert_eq!(
+        on("payload.*.lat:drop", r#"{"a":"52.5","b":{}}"#),
+        r#"{"b":{}}"#
+    );
+    // Nothing says nothing.
+    assert_eq!(on(rules, r#"{"gps":null}"#), r#"{"gps":null}"#);
+    assert_eq!(on(rules, "null"), "null");
+}
+
+#[test]
 fn a_rule_is_about_the_topics_that_it_names() {
     let rules = "payload@devices/+/voice/#:drop, payload.lat:round(0)";
     assert_eq!(shown(rules, "devices/a/voice/1", r#"{"lat":1.5}"#), None);
