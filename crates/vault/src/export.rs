@@ -1,5 +1,5 @@
 //! Messages as they leave the vault in a file: in a form that others read, and, where recipients are named, sealed for
-//! them before a byte leaves. Memory holds a part of the messages, not the file.
+//! them before a byte leaves. Memory holds a part of the messages (of Parquet a group), not the file.
 
 mod recipient;
 mod table;
@@ -26,6 +26,10 @@ use crate::Row;
 
 /// The most recipients of an export.
 pub const MAX_RECIPIENTS: usize = 5;
+/// About how many bytes of messages a group of Parquet has, unless they cannot be made so small that what is held of
+/// them stays below the other: what the file's end says of each group is held until the end.
+const GROUP_WEIGHT: usize = 64 * 1024 * 1024;
+const GROUP_HELD: usize = 16 * 1024 * 1024;
 
 /// In which form messages are written out. All have the same columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +97,7 @@ enum Writer {
     Csv(Out),
     // They hold buffers of their own.
     Arrow(Box<StreamWriter<Out>>),
-    Parquet(Box<ArrowWriter<Out>>),
+    Parquet(Box<ArrowWriter<Out>>, usize),
 }
 
 impl Exporter {
@@ -122,7 +126,7 @@ impl Exporter {
                     .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
                     .build();
                 let writer = ArrowWriter::try_new(out, table::schema(), Some(properties))?;
-                Writer::Parquet(Box::new(writer))
+                Writer::Parquet(Box::new(writer), 0)
             }
         };
         Ok(Self {
@@ -139,12 +143,15 @@ impl Exporter {
         match self.writer.get_mut() {
             Writer::Ndjson(out) => text::json_lines(rows, out)?,
             Writer::Csv(out) => text::csv_lines(rows, out)?,
-            Writer::Arrow(_) | Writer::Parquet(_) if rows.is_empty() => {}
+            Writer::Arrow(_) | Writer::Parquet(..) if rows.is_empty() => {}
             Writer::Arrow(writer) => writer.write(&table::of(rows)?)?,
-            Writer::Parquet(writer) => {
+            Writer::Parquet(writer, weight) => {
                 writer.write(&table::of(rows)?)?;
-                // A group a part: what is held is no more than that.
-                writer.flush()?;
+                *weight += rows.iter().map(Row::weight).sum::<usize>();
+                if *weight >= GROUP_WEIGHT || writer.memory_size() >= GROUP_HELD {
+                    writer.flush()?;
+                    *weight = 0;
+                }
             }
         }
         Ok(self.out.take())
@@ -161,7 +168,7 @@ impl Exporter {
                 writer.finish()?;
                 writer.into_inner()?
             }
-            Writer::Parquet(writer) => writer.into_inner()?,
+            Writer::Parquet(writer, _) => writer.into_inner()?,
         };
         out.finish()?;
         Ok(self.out.take())

@@ -82,7 +82,7 @@ fn arrow_and_parquet_are_read_back_whole() {
     let parquet = export(Form::Parquet, &[], &parts());
     let reader =
         ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(parquet)).expect("opens");
-    assert_eq!(reader.metadata().num_row_groups(), 2, "a group a part");
+    assert_eq!(reader.metadata().num_row_groups(), 1, "no group a part");
     let batches: Vec<_> = reader
         .build()
         .expect("opens")
@@ -90,6 +90,40 @@ fn arrow_and_parquet_are_read_back_whole() {
         .expect("reads");
     let all: Vec<Vec<u8>> = batches.iter().flat_map(payloads).collect();
     assert_eq!(all.len(), 3);
+}
+
+/// Exports parts of two megabytes as Parquet: how many groups they are, and the most that was held.
+fn groups(parts: usize, payload: impl Fn() -> Vec<u8>) -> (usize, usize) {
+    let mut exporter = Exporter::begin(Form::Parquet, &[]).expect("begins");
+    let (mut file, mut most) = (Vec::new(), 0);
+    for number in 0..parts as u64 {
+        let part = [
+            row(2 * number, "t", &payload()),
+            row(2 * number + 1, "t", &payload()),
+        ];
+        file.extend(exporter.put(&part).expect("is written"));
+        if let Writer::Parquet(writer, _) = exporter.writer.get_mut() {
+            most = most.max(writer.memory_size());
+        }
+    }
+    file.extend(exporter.finish().expect("ends"));
+    let opened = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file));
+    (opened.expect("opens").metadata().num_row_groups(), most)
+}
+
+#[test]
+fn a_group_of_parquet_is_large_and_what_is_held_of_it_is_not() {
+    const MEGABYTE: usize = 1024 * 1024;
+    let (groups_of_little, _) = groups(40, || vec![b'x'; MEGABYTE]);
+    assert_eq!(groups_of_little, 2, "80 megabytes that take no room");
+    let random = || {
+        let mut bytes = vec![0; MEGABYTE];
+        aws_lc_rs::rand::fill(&mut bytes).expect("is random");
+        bytes
+    };
+    let (groups_of_much, held) = groups(16, random);
+    assert_eq!(groups_of_much, 2, "32 megabytes that take as much");
+    assert!(held < GROUP_HELD, "{held} bytes");
 }
 
 #[test]
