@@ -323,7 +323,10 @@ impl Vault {
     }
 
     async fn work(&self) -> Result<(), VaultError> {
-        self.sweep().await?;
+        // Where somebody read the database during an erasure, wrapped keys are left in it.
+        self.store.vault().scrub().await?;
+        // What cannot be taken away now is not in the way of the rest.
+        let swept = self.sweep().await;
         let expired = self.expire().await?;
         let merged = self.compact().await?;
         if (expired, merged) != (Worked::default(), Worked::default()) {
@@ -334,7 +337,7 @@ impl Vault {
                 "sealed files of telemetry were looked after"
             );
         }
-        Ok(())
+        swept.map(drop)
     }
 
     /// Whether messages cannot be made durable now.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use palisade_core::DeviceId;
-use palisade_store::{ObjectFilter, VaultHold, VaultObject, day_of};
+use palisade_store::{ObjectFilter, ObjectState, VaultHold, VaultObject, day_of};
 
 use crate::{Row, Vault, VaultError, roll::Shelf, sealed::Rows};
 
@@ -42,6 +42,10 @@ pub struct Worked {
     pub removed: u64,
     /// Of the files that are no more, those that were damaged: what was left of them, of whichever device, is gone.
     pub damaged: usize,
+    /// Files without a key that are not taken away yet.
+    pub files_left: usize,
+    /// Whether wrapped keys that were destroyed may still stand in what the database has written ahead.
+    pub keys_left: bool,
 }
 
 impl Vault {
@@ -69,9 +73,8 @@ impl Vault {
         }
         Ok(Worked {
             before: over.len(),
-            after: 0,
-            damaged: 0,
             removed: over.iter().map(|object| object.rows).sum(),
+            ..Worked::default()
         })
     }
 
@@ -129,11 +132,12 @@ impl Vault {
     ///
     /// # Errors
     /// When something of it is held, or the object store or the system of record fails: run it again. A damaged file is
-    /// no reason: its key is destroyed.
+    /// no reason: its key is destroyed. Nor are a file that cannot be taken away and a database that somebody reads: what
+    /// is left is told, and goes when sealed files are looked after.
     pub async fn erase(&self, device: &DeviceId) -> Result<Worked, VaultError> {
         // What it sent until now is in the log: that is rolled first, and its files are taken away.
         self.roll_all().await?;
-        let worked = {
+        let mut worked = {
             let _one_at_a_time = self.works.lock().await;
             let holds = self.store.vault().holds(true).await?;
             let is_about = |hold: &&VaultHold| {
@@ -147,8 +151,16 @@ impl Vault {
             self.erase_from_objects(device).await?
         };
         // The keys first: a store that is away keeps nothing that anybody could open.
-        self.scrub().await?;
-        self.sweep().await?;
+        let scrubbed = self.store.vault().scrub().await;
+        worked.keys_left = !scrubbed.unwrap_or_else(|error| {
+            tracing::warn!(%error, "keys that were destroyed could not be overwritten yet");
+            false
+        });
+        if let Err(error) = self.sweep().await {
+            tracing::warn!(%error, "files of an erasure could not be taken away yet");
+        }
+        let dead = self.store.vault().objects_in(ObjectState::Dead).await?;
+        worked.files_left = dead.len();
         Ok(worked)
     }
 
@@ -208,7 +220,7 @@ impl Vault {
             before: 1,
             after: after.len(),
             removed: object.rows - left,
-            damaged: 0,
+            ..Worked::default()
         })
     }
 

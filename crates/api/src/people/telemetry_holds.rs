@@ -237,12 +237,19 @@ pub(crate) struct Erased {
     retained: usize,
     /// Of these, files that were damaged: what was left of them, of whichever device, is gone.
     damaged_files: usize,
+    /// Files whose keys were destroyed and that could not be taken away yet, as the object store failed or refused it: it is
+    /// tried again every ten minutes.
+    files_left: usize,
+    /// Whether wrapped keys that were destroyed may still stand in what the database has written ahead, as somebody read
+    /// it: they are overwritten within ten minutes, or later where it is still read then.
+    keys_left: bool,
 }
 
 /// Erases all messages of a device from the vault, for good.
 ///
 /// Files that held some are written anew without them; the keys of the old ones are destroyed and the files removed. A
-/// damaged file that may hold some goes as a whole, and an entry of its own in the ledger (`vault.damage`) says which.
+/// damaged file that may hold some goes as a whole, and an entry of its own in the ledger (`vault.damage`) says which. A file
+/// that cannot be taken away now stays for later, without its key.
 /// Retained messages on the device's own topics (of grants with `{device}`) are cleared.
 #[utoipa::path(
     post,
@@ -268,11 +275,22 @@ async fn erase_telemetry(
     if worked.damaged > 0 {
         target.push_str(&format!("; {} of them were damaged", worked.damaged));
     }
+    if worked.files_left > 0 {
+        target.push_str(&format!(
+            "; {} files without keys are still to be taken away",
+            worked.files_left
+        ));
+    }
+    if worked.keys_left {
+        target.push_str("; wrapped keys are still to be overwritten in the database");
+    }
     let erased = Erased {
         messages: worked.removed,
         files: worked.before,
         retained,
         damaged_files: worked.damaged,
+        files_left: worked.files_left,
+        keys_left: worked.keys_left,
     };
     Ok(Done::changed(target, erased)
         .because(Some(request.reason))

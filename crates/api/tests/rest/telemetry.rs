@@ -168,6 +168,37 @@ async fn a_scope_alone_opens_the_vault() {
 }
 
 #[tokio::test]
+async fn an_erasure_during_which_the_database_is_read_says_what_it_erased_and_that_keys_are_left() {
+    let house = furnished().await;
+    keep(&house, "t/a", b"one").await;
+    house.vault.roll_all().await.expect("rolls");
+    let file = house.directory.path().join("palisade.db");
+    let url = format!("sqlite://{}", file.display());
+    let reader = sqlx::AnyPool::connect(&url).await.expect("opens");
+    let mut reads = reader.begin().await.expect("begins");
+    let rows = sqlx::query("SELECT id FROM vault_objects").fetch_all(&mut *reads);
+    assert_eq!(rows.await.expect("reads").len(), 1);
+    let path = format!("{PATH}/erase");
+    let erase = || house.post(&path, json!({ "reason": "the owner asked" }));
+    let erased = erase().expect(200).await;
+    assert_eq!(
+        (&erased["messages"], &erased["files"], &erased["keys_left"]),
+        (&json!(1), &json!(1), &json!(true))
+    );
+    let told = house.entries().await.into_iter();
+    let told: Vec<String> = told
+        .filter(|entry| entry["act"] == "telemetry.erase")
+        .map(|entry| entry["target"].to_string())
+        .collect();
+    assert!(
+        told[0].contains("1 messages") && told[0].contains("keys are still to be overwritten"),
+        "{told:?}"
+    );
+    reads.rollback().await.expect("ends");
+    assert_eq!(erase().expect(200).await["keys_left"], false);
+}
+
+#[tokio::test]
 async fn what_is_held_is_not_erased_and_what_is_not_is_gone() {
     let house = furnished().await;
     keep(&house, "t/a", b"one").await;

@@ -292,9 +292,20 @@ fn erase(device: &str, reason: &str, yes: bool, session: &Session) -> Result<(),
             )
         }
     };
+    let mut left = match count("files_left") {
+        0 => String::new(),
+        files => {
+            format!(" {files} files without keys are still to be taken away; that is tried again.")
+        }
+    };
+    if answer.get("keys_left").and_then(Value::as_bool) == Some(true) {
+        left.push_str(
+            " Wrapped keys are still to be overwritten in the database; that is tried again.",
+        );
+    }
     session
         .output
-        .done(&answer, &format!("{sentence}{damaged}"))
+        .done(&answer, &format!("{sentence}{damaged}{left}"))
 }
 
 fn open_key(file: &str, reason: &str, out: &Path, session: &Session) -> Result<(), Failure> {

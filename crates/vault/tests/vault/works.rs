@@ -336,3 +336,32 @@ async fn a_file_that_cannot_be_had_now_is_not_taken_for_damaged() {
     let worked = world.vault.erase(&id("cam-1")).await.expect("erases");
     assert_eq!((worked.removed, worked.damaged), (1, 0));
 }
+
+/// A file that was never finished and cannot be taken away: it is a folder.
+async fn stuck(world: &World) -> std::path::PathBuf {
+    let mut stuck = world.objects().await.remove(0);
+    stuck.id.replace_range(0..1, "1");
+    stuck.path = format!("{}-stuck", stuck.path);
+    stuck.state = ObjectState::Writing;
+    let path = world.data().join("vault/objects").join(&stuck.path);
+    std::fs::create_dir_all(path.join("in it")).expect("a folder");
+    let vault = world.store().vault();
+    vault.begin_objects(&[stuck]).await.expect("writes");
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_whose_files_cannot_be_taken_away_says_what_it_erased_and_what_is_left() {
+    let world = World::open().await;
+    world.keep("cam-1", "t/a", b"gone").await;
+    world.roll().await;
+    let old = sealed(&world);
+    let stuck = stuck(&world).await;
+    let worked = world.vault.erase(&id("cam-1")).await.expect("erases");
+    assert_eq!((worked.removed, worked.before), (1, 1));
+    assert_eq!((worked.files_left, worked.keys_left), (1, false));
+    assert!(old[0].exists());
+    std::fs::remove_dir_all(stuck).expect("removes");
+    assert_eq!(world.vault.sweep().await.expect("sweeps"), 2);
+    assert!(sealed(&world).is_empty());
+}
