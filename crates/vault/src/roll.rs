@@ -168,10 +168,15 @@ impl Vault {
     /// # Errors
     /// When the object store or the system of record fails.
     pub async fn sweep(&self) -> Result<usize, VaultError> {
+        self.take_away(&[ObjectState::Writing, ObjectState::Dead])
+            .await
+    }
+
+    pub(crate) async fn take_away(&self, states: &[ObjectState]) -> Result<usize, VaultError> {
         let _one_at_a_time = self.works.lock().await;
         let mut swept = 0;
-        for state in [ObjectState::Writing, ObjectState::Dead] {
-            for object in self.store.vault().objects_in(state).await? {
+        for state in states {
+            for object in self.store.vault().objects_in(*state).await? {
                 self.place.delete(&object.path).await?;
                 self.store.vault().forget_object(&object.id).await?;
                 swept += 1;

@@ -314,8 +314,9 @@ impl Vault {
 
     async fn roll_again(&self, has_failed: bool) -> Result<(), VaultError> {
         if has_failed {
-            // What the last attempt left is taken away before there is more of it.
-            self.sweep().await?;
+            // What the last attempt left is taken away before there is more of it; what does not count any more may be
+            // read now, and has its time.
+            self.take_away(&[ObjectState::Writing]).await?;
         }
         self.roll().await?;
         *self.trouble.lock() = None;

@@ -365,3 +365,40 @@ async fn an_erasure_whose_files_cannot_be_taken_away_says_what_it_erased_and_wha
     assert_eq!(world.vault.sweep().await.expect("sweeps"), 2);
     assert!(sealed(&world).is_empty());
 }
+
+/// Waits until the log can be rolled, or cannot.
+async fn is_in_trouble(world: &World, wanted: bool) {
+    let reached = async {
+        while world.vault.trouble().is_some() != wanted {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let reached = tokio::time::timeout(std::time::Duration::from_secs(30), reached).await;
+    reached.unwrap_or_else(|_| panic!("trouble is not {wanted}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roll_that_is_tried_again_leaves_files_to_whoever_reads_them() {
+    let world = World::open().await;
+    for payload in ["one", "two"] {
+        world.keep("cam-1", "t/a", payload.as_bytes()).await;
+        world.roll().await;
+    }
+    world.clock.advance_millis(DAY);
+    world.vault.compact().await.expect("works");
+    assert_eq!(sealed(&world).len(), 3, "two of them are read to their end");
+    // There is a file in the place of the next day's folder.
+    let day = world.objects().await[0].day + 1;
+    let folder = world.data().join(format!("vault/objects/hall/{day}"));
+    std::fs::write(&folder, b"").expect("writes");
+    world.keep("cam-1", "t/a", b"three").await;
+    world.vault.roll_all().await.expect_err("cannot be rolled");
+    is_in_trouble(&world, true).await;
+    std::fs::remove_file(&folder).expect("removes");
+    is_in_trouble(&world, false).await;
+    let vault = world.store().vault();
+    let in_state = async |state| vault.objects_in(state).await.expect("reads").len();
+    assert_eq!(in_state(ObjectState::Writing).await, 0);
+    assert_eq!(in_state(ObjectState::Dead).await, 2);
+    assert_eq!(sealed(&world).len(), 4);
+}
