@@ -7,11 +7,17 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use palisade_core::{ObjectId, SegmentId};
 use palisade_store::{ObjectState, VaultObject, day_of};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{Receiver, channel},
+    task::JoinHandle,
+};
 
 use crate::{
     LogFault, LogFile, Row, Vault, VaultError,
     sealed::{SealedError, seal},
     vault::of_store,
+    works::FILE_WEIGHT,
 };
 
 /// What stands in one file: messages of a segment and a day that are kept alike.
@@ -21,6 +27,9 @@ pub(crate) struct Shelf {
     pub(crate) days: u32,
     pub(crate) day: i64,
 }
+
+/// A part of a file of the log.
+type Slice = BTreeMap<Shelf, Vec<Row>>;
 
 /// What was rolled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,18 +52,22 @@ impl Vault {
         let _one_at_a_time = self.works.lock().await;
         let mut rolled = Rolled::default();
         for file in self.log.closed() {
-            let (shelves, fault) = self.unload(file).await?;
-            let fault = match fault {
+            let (mut slices, read) = self.unload(file);
+            let mut objects = Vec::new();
+            while let Some(shelves) = slices.recv().await {
+                for (shelf, mut rows) in shelves {
+                    rows.sort_by(|one, other| one.place().cmp(&other.place()));
+                    rolled.messages += rows.len() as u64;
+                    objects.push(self.put(&shelf, rows).await?);
+                }
+            }
+            let read = read.await;
+            let read = read.map_err(|error| VaultError::Io(std::io::Error::other(error)))?;
+            let fault = match read.err() {
                 // What cannot be read may be readable the next time; what is damaged will not.
                 Some(fault) if fault.may_pass() => return Err(VaultError::Log(fault)),
                 fault => fault,
             };
-            let mut objects = Vec::new();
-            for (shelf, mut rows) in shelves {
-                rows.sort_by(|one, other| one.place().cmp(&other.place()));
-                rolled.messages += rows.len() as u64;
-                objects.push(self.put(&shelf, rows).await?);
-            }
             if let Some(fault) = &fault {
                 self.tell_of_damage(file.number, fault).await?;
             }
@@ -94,31 +107,47 @@ impl Vault {
         self.roll().await
     }
 
-    /// The messages of a file of the log, by where they belong, and what is wrong with the rest of it.
-    async fn unload(
-        &self,
-        file: LogFile,
-    ) -> Result<(BTreeMap<Shelf, Vec<Row>>, Option<LogFault>), VaultError> {
+    /// The messages of a file of the log, in parts of bounded weight, each by where they belong, and what is wrong with
+    /// the rest of it. A file may be far larger than memory: it grows as long as the root key is away.
+    fn unload(&self, file: LogFile) -> (Receiver<Slice>, JoinHandle<Result<(), LogFault>>) {
         let log = self.log.clone();
+        // One is read while another is sealed.
+        let (sender, slices) = channel(1);
         let read = move || {
-            let mut shelves: BTreeMap<Shelf, Vec<Row>> = BTreeMap::new();
+            let runtime = Handle::current();
+            let (mut slice, mut weight) = (Slice::new(), 0);
+            // Whoever wanted them may have gone: then nothing is collected.
+            let mut room = runtime.block_on(sender.reserve()).ok();
             let read = log.read(&file, |number, record| {
                 let Ok(segment) = SegmentId::parse(record.segment) else {
                     // INVARIANT: it was one when it was written, and nobody else could have written it.
                     return;
                 };
+                if weight >= FILE_WEIGHT
+                    && let Some(free) = room.take()
+                {
+                    free.send(std::mem::take(&mut slice));
+                    weight = 0;
+                    room = runtime.block_on(sender.reserve()).ok();
+                }
+                if room.is_none() {
+                    return;
+                }
                 let shelf = Shelf {
                     segment,
                     days: record.days,
                     day: day_of(record.at),
                 };
                 let row = Row::of(number, &record);
-                shelves.entry(shelf).or_default().push(row);
+                weight += row.weight();
+                slice.entry(shelf).or_default().push(row);
             });
-            (shelves, read.err())
+            if let Some(free) = room {
+                free.send(slice);
+            }
+            read
         };
-        let read = tokio::task::spawn_blocking(read).await;
-        read.map_err(|error| VaultError::Io(std::io::Error::other(error)))
+        (slices, tokio::task::spawn_blocking(read))
     }
 
     /// Seals messages, which stand in order, and puts them in the object store. They do not count yet.

@@ -15,7 +15,7 @@ use palisade_store::{ObjectFilter, ObjectState, VaultHold, VaultObject, day_of};
 use crate::{Row, Vault, VaultError, roll::Shelf, sealed::Rows};
 
 /// About how much memory the messages of one sealed file take, in bytes, before it is written.
-const FILE_WEIGHT: usize = 64 * 1024 * 1024;
+pub(crate) const FILE_WEIGHT: usize = 64 * 1024 * 1024;
 /// How many files a day may have while it is not over.
 const OPEN_DAY_FILES: usize = 16;
 /// How many files are merged at once, and how large they are together at the most, in bytes.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
 
+mod roll;
 mod works;
 mod world;
 

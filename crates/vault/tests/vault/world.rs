@@ -38,7 +38,11 @@ async fn parts(
     let source = KeySource::Passphrase(Secret::from("correct horse battery staple"));
     let keystore = Arc::new(Keystore::open(&folder.join("keys"), &source).expect("opens"));
     let parts = VaultParts {
-        config: VaultConfig::default(),
+        config: VaultConfig {
+            // A file of the log is closed when a test wants it to be.
+            roll_mb: 1024,
+            ..VaultConfig::default()
+        },
         data: folder.to_owned(),
         store: store.clone(),
         root: Arc::new(RootKey::open(keystore, "vault").expect("opens")),
