@@ -34,7 +34,7 @@ pub(crate) struct SegmentKeys {
     store: Store,
     root: Arc<dyn VersionedWrap>,
     clock: Arc<dyn Clock>,
-    /// Those that are open, by segment and version. Held while one is made, so that two are not.
+    /// Those that are open, by segment and version. Not held while the root key is asked, which may be far away.
     open: Mutex<HashMap<SegmentId, Vec<(u32, WrappingKey)>>>,
 }
 
@@ -80,11 +80,11 @@ impl SegmentKeys {
         segment: &SegmentId,
         path: &str,
     ) -> Result<FileKey, KeyError> {
-        let mut open = self.open.lock().await;
-        if !open.contains_key(segment) {
-            let first = self.make(segment, 1).await?;
-            open.insert(segment.clone(), vec![(1, first)]);
+        if next_of(&*self.open.lock().await, segment) == 1 {
+            // Where somebody else made it meanwhile, theirs counts.
+            self.make(segment, 1).await?;
         }
+        let open = self.open.lock().await;
         let newest = open.get(segment).and_then(|versions| versions.last());
         let (version, wrapping) = newest.ok_or_else(|| KeyError::Missing {
             segment: segment.clone(),
@@ -106,12 +106,12 @@ impl SegmentKeys {
 
     /// Gives a segment a new key, which wraps from now on. Says which.
     pub(crate) async fn rotate(&self, segment: &SegmentId) -> Result<u32, KeyError> {
-        let mut open = self.open.lock().await;
-        let versions = open.entry(segment.clone()).or_default();
-        let next = versions.last().map_or(1, |(version, _)| version + 1);
-        let key = self.make(segment, next).await?;
-        versions.push((next, key));
-        Ok(next)
+        loop {
+            let next = next_of(&*self.open.lock().await, segment);
+            if self.make(segment, next).await? {
+                return Ok(next);
+            }
+        }
     }
 
     /// Wraps the key of a file by this version of its segment's key.
@@ -153,7 +153,8 @@ impl SegmentKeys {
         Ok(wrapping.unwrap(wrapped, file_context(path).as_slice())?)
     }
 
-    async fn make(&self, segment: &SegmentId, version: u32) -> Result<WrappingKey, KeyError> {
+    /// Makes this version of a segment's key; `false` where there is one already.
+    async fn make(&self, segment: &SegmentId, version: u32) -> Result<bool, KeyError> {
         let key = random_key(WrappingKey::LEN)?;
         let (wanted, context) = (key.clone(), context(segment, version));
         let wrapped = ask(&self.root, move |root| root.wrap(&wanted, &context)).await?;
@@ -163,8 +164,14 @@ impl SegmentKeys {
             wrapped,
             created_at: self.clock.now(),
         };
+        let mut open = self.open.lock().await;
+        if next_of(&open, segment) != version {
+            return Ok(false);
+        }
         self.store.vault().put_key(&row).await?;
-        Ok(WrappingKey::new(key)?)
+        let versions = open.entry(segment.clone()).or_default();
+        versions.push((version, WrappingKey::new(key)?));
+        Ok(true)
     }
 }
 
@@ -176,6 +183,12 @@ pub(crate) async fn ask<T: Send + 'static>(
     let root = root.clone();
     let asked = tokio::task::spawn_blocking(move || what(&*root)).await;
     asked.unwrap_or(Err(WrapError::Crypto("answer, as it ended")))
+}
+
+/// The version of a segment's key that would come next.
+fn next_of(open: &HashMap<SegmentId, Vec<(u32, WrappingKey)>>, segment: &SegmentId) -> u32 {
+    let versions = open.get(segment).map(Vec::as_slice).unwrap_or_default();
+    versions.last().map_or(1, |(version, _)| version + 1)
 }
 
 fn find<'a>(
@@ -203,3 +216,6 @@ fn file_context(path: &str) -> Vec<u8> {
     context.extend_from_slice(path.as_bytes());
     context
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,6 +112,9 @@ struct Queue {
     /// How often somebody wanted the open file closed, and for how many of them it was.
     rolls_wanted: u64,
     rolls_done: u64,
+    /// Whether the root key is asked if another file could be begun, and what came of it.
+    is_asked: bool,
+    answer: Option<Result<(), String>>,
 }
 
 #[derive(Debug, Default)]
@@ -176,6 +179,7 @@ impl Log {
             before: found.before,
             open: None,
             held: None,
+            asks: None,
         };
         let writer = std::thread::Builder::new()
             .name("vault-log".to_owned())
@@ -374,7 +378,8 @@ impl Shared {
         let is_idle = |queue: &mut Queue| {
             queue.batch.ends.is_empty()
                 && !queue.is_closing
-                && queue.rolls_wanted == queue.rolls_done
+                && queue.answer.is_none()
+                && (queue.is_asked || queue.rolls_wanted == queue.rolls_done)
         };
         match longest {
             Some(longest) => drop(self.arrived.wait_while_for(&mut queue, is_idle, longest)),
@@ -388,6 +393,7 @@ impl Shared {
             batch: std::mem::replace(&mut queue.batch, fresh),
             rolls: queue.rolls_wanted,
             wants_roll: queue.rolls_wanted > queue.rolls_done,
+            answer: queue.answer.take(),
             is_last: queue.is_closing,
         }
     }
@@ -413,6 +419,19 @@ impl Shared {
         });
         files.closed.push(file);
         file
+    }
+
+    /// The root key is asked from now on, until there is an answer.
+    fn is_asked(&self) {
+        self.queue.lock().is_asked = true;
+    }
+
+    fn has_answered(&self, answer: Result<(), String>) {
+        {
+            let mut queue = self.queue.lock();
+            (queue.is_asked, queue.answer) = (false, Some(answer));
+        }
+        self.arrived.notify_one();
     }
 
     fn hold(&self, why: Option<String>) {
@@ -449,6 +468,8 @@ struct Awaited {
     /// Which calls for a roll are answered by one that is done now.
     rolls: u64,
     wants_roll: bool,
+    /// What the root key said, where it was asked.
+    answer: Option<Result<(), String>>,
     is_last: bool,
 }
 

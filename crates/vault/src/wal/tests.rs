@@ -3,13 +3,13 @@
 use std::{
     collections::BTreeMap,
     io::{self, Read},
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    sync::{Arc, atomic::AtomicBool, atomic::AtomicUsize, atomic::Ordering},
     task::Waker,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use palisade_core::{DeviceId, ProductId, SegmentId, Timestamp, Topic, port::Telemetry};
-use palisade_keys::{Secret, WrappingKey};
+use palisade_keys::{Secret, WrapError, WrappingKey};
 use parking_lot::Mutex;
 
 use super::{
@@ -458,4 +458,68 @@ fn files_whose_messages_are_elsewhere_are_taken_away() {
     let last = log.closed()[0].number;
     log.remove(last).expect("removed");
     assert!(log.files().is_empty());
+}
+
+/// A root key far away, which answers when it is let.
+#[derive(Debug)]
+struct Far {
+    near: Arc<dyn KeyWrap>,
+    is_silent: AtomicBool,
+    checks: AtomicUsize,
+}
+
+impl KeyWrap for Far {
+    fn wrap(&self, key: &Secret, context: &[u8]) -> Result<Vec<u8>, WrapError> {
+        self.near.wrap(key, context)
+    }
+
+    fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Secret, WrapError> {
+        self.near.unwrap(wrapped, context)
+    }
+
+    fn check(&self) -> Result<(), WrapError> {
+        self.checks.fetch_add(1, Ordering::SeqCst);
+        while self.is_silent.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn messages_are_durable_while_a_root_key_far_away_does_not_answer() {
+    let disk = Memory::lasting(usize::MAX);
+    let far = Arc::new(Far {
+        near: key(),
+        is_silent: AtomicBool::new(true),
+        checks: AtomicUsize::new(0),
+    });
+    let opened = Log::open_on(Arc::new(disk), far.clone(), NEVER, Mark::default());
+    let log = opened.expect("opens").log;
+    let first = keep(&log, b"before").expect("kept");
+    assert!(durable(&log, first));
+    let wanted = log.roll();
+    while far.checks.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    for payload in ["while", "it is", "silent"] {
+        let number = keep(&log, payload.as_bytes()).expect("kept");
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !log.is_durable(number) && Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        let is_durable = log.is_durable(number);
+        // The log could not be closed otherwise.
+        far.is_silent.fetch_and(is_durable, Ordering::SeqCst);
+        assert!(is_durable, "it waits for the root key");
+    }
+    assert!(!log.has_rolled(wanted) && log.closed().is_empty());
+    far.is_silent.store(false, Ordering::SeqCst);
+    while !log.has_rolled(wanted) {
+        std::thread::yield_now();
+    }
+    assert_eq!(log.closed().len(), 1);
+    let (seen, faults) = all(&log);
+    assert!(seen.len() == 4 && faults.is_empty(), "{seen:?} {faults:?}");
+    assert_eq!(far.checks.load(Ordering::SeqCst), 1, "it is asked once");
 }

@@ -2,7 +2,9 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -58,6 +60,8 @@ pub(super) struct Writer {
     pub(super) open: Option<Open>,
     /// Since when the open file cannot be closed, as no other could be begun.
     pub(super) held: Option<Instant>,
+    /// Who asks the root key now: it may be far away, and nobody who waits for a message to be durable waits for it.
+    pub(super) asks: Option<JoinHandle<()>>,
 }
 
 /// The file that is written to.
@@ -80,26 +84,34 @@ impl Writer {
                 batch,
                 rolls,
                 wants_roll,
+                answer,
                 is_last,
             } = self.shared.wait(self.time_left());
             if !batch.ends.is_empty() {
                 self.write(&batch);
             }
-            match is_last {
-                true => self.close(batch.next()),
-                false if wants_roll || self.is_due() => self.roll(batch.next(), wants_roll),
-                false => {}
-            }
-            self.shared.has_rolled(rolls);
             if is_last {
+                self.close(batch.next());
+                self.shared.has_rolled(rolls);
+                self.end_asking();
                 return;
+            }
+            if let Some(answer) = answer {
+                self.end_asking();
+                self.roll(batch.next(), answer);
+                self.shared.has_rolled(rolls);
+            } else if self.open.is_none() {
+                self.shared.hold(None);
+                self.shared.has_rolled(rolls);
+            } else if wants_roll || self.is_due() {
+                self.ask(wants_roll);
             }
         }
     }
 
     /// How long the open file has before it is closed for its age.
     fn time_left(&self) -> Option<Duration> {
-        let open = self.open.as_ref()?;
+        let open = self.open.as_ref().filter(|_| self.asks.is_none())?;
         let left = self.roll_at.age.saturating_sub(open.since.elapsed());
         let again = self
             .held
@@ -156,20 +168,44 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes the open file in good order; the next message begins another. It stays open while there could be no other:
-    /// messages are taken although the root key is away.
-    fn roll(&mut self, next: u64, is_urgent: bool) {
+    /// Has somebody ask whether another file could be begun, unless somebody does.
+    fn ask(&mut self, is_urgent: bool) {
         let is_too_soon = self.held.is_some_and(|held| held.elapsed() < ASK_AGAIN);
-        let Some(open) = &mut self.open else {
-            self.shared.hold(None);
-            return;
-        };
-        if is_too_soon && !is_urgent {
+        if self.asks.is_some() || (is_too_soon && !is_urgent) {
             return;
         }
-        if let Err(error) = self.wrap.check() {
+        let (wrap, shared) = (self.wrap.clone(), self.shared.clone());
+        self.shared.is_asked();
+        let ask = move || {
+            let asked = catch_unwind(AssertUnwindSafe(|| wrap.check()));
+            let answer = match asked {
+                Ok(answer) => answer.map_err(|error| error.to_string()),
+                Err(_) => Err("the root key could not be asked".to_owned()),
+            };
+            shared.has_answered(answer);
+        };
+        let begun = std::thread::Builder::new()
+            .name("vault-root".to_owned())
+            .spawn(ask);
+        match begun {
+            Ok(asks) => self.asks = Some(asks),
+            Err(error) => self.shared.has_answered(Err(error.to_string())),
+        }
+    }
+
+    /// Whoever asked has answered, or will soon: a module of a token must not run while the process ends.
+    fn end_asking(&mut self) {
+        if let Some(asks) = self.asks.take() {
+            let _ = asks.join();
+        }
+    }
+
+    /// Closes the open file in good order; the next message begins another. It stays open while there could be no other:
+    /// messages are taken although the root key is away.
+    fn roll(&mut self, next: u64, answer: Result<(), String>) {
+        if let (Err(error), Some(open)) = (&answer, &self.open) {
             tracing::warn!(%error, file = open.name, "a file of the telemetry log stays open, as no other could be begun");
-            self.shared.hold(Some(error.to_string()));
+            self.shared.hold(Some(error.clone()));
             self.held = Some(Instant::now());
             return;
         }
