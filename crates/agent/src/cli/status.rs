@@ -1,6 +1,8 @@
 //! `palisade-agent status`.
 
-use palisade_agent::{OfflineQueue, QueueStats};
+use std::time::Duration;
+
+use palisade_agent::{OfflineQueue, QueueError, QueueStats, Status as AgentStatus};
 use serde_json::json;
 
 use super::{
@@ -10,20 +12,14 @@ use super::{
     in_words, print,
 };
 
+/// How often an agent that has the queue and does not answer is asked, and how long it is waited between.
+const TRIES: usize = 40;
+const BETWEEN: Duration = Duration::from_millis(100);
+
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let identity = context.state.identity()?;
     let servers = context.state.servers()?;
-    let answer = ask(&context.state, &Request::Status, &[]).await?;
-    let running = match answer {
-        Some(Answer::Status(status)) => Some(*status),
-        Some(Answer::Failed { error }) => return Err(Failure::other(error)),
-        Some(_) => return Err(Failure::other("the agent answered something else")),
-        None => None,
-    };
-    let queue = match &running {
-        Some(status) => status.queue,
-        None => offline_queue(context)?,
-    };
+    let (running, queue) = now(context).await?;
     if context.json {
         let object = json!({
             "device": identity.device(),
@@ -63,13 +59,34 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn offline_queue(context: &Context) -> Result<QueueStats, Failure> {
-    let dir = context.state.queue_dir();
-    match dir.exists() {
-        true => {
-            let config = Config::read(None, &context.state)?;
-            Ok(OfflineQueue::open(dir, config.queue())?.stats())
+/// What the agent says, if it runs, and what waits. One that is starting or ending answers in a moment, or its queue is
+/// free in a moment.
+async fn now(context: &Context) -> Result<(Option<AgentStatus>, QueueStats), Failure> {
+    for _ in 0..TRIES {
+        match ask(&context.state, &Request::Status, &[]).await? {
+            Some(Answer::Status(status)) => return Ok((Some(*status), status.queue)),
+            Some(Answer::Failed { error }) => return Err(Failure::other(error)),
+            Some(_) => return Err(Failure::other("the agent answered something else")),
+            None => {}
         }
-        false => Ok(QueueStats::default()),
+        match offline_queue(context)? {
+            Some(queue) => return Ok((None, queue)),
+            None => tokio::time::sleep(BETWEEN).await,
+        }
+    }
+    Err(Failure::state("the agent is starting or ending: try again"))
+}
+
+/// What waits, where no agent runs; nothing where one has the queue.
+fn offline_queue(context: &Context) -> Result<Option<QueueStats>, Failure> {
+    let dir = context.state.queue_dir();
+    if !dir.exists() {
+        return Ok(Some(QueueStats::default()));
+    }
+    let config = Config::read(None, &context.state)?;
+    match OfflineQueue::open(dir, config.queue()) {
+        Ok(queue) => Ok(Some(queue.stats())),
+        Err(QueueError::Busy(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

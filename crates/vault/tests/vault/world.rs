@@ -1,6 +1,6 @@
 //! A vault with everything that it stands on.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use palisade_bus::{LocalBus, SharedBus};
 use palisade_core::{
@@ -97,9 +97,23 @@ impl World {
 
     pub async fn start(&mut self) {
         let store = Store::open(self.folder.path()).await.expect("opens");
-        let (parts, ledger) = parts(self.folder.path(), &store, &self.clock).await;
-        self.vault = Vault::open(parts).await.expect("opens");
-        (self.store, self.ledger) = (Some(store), Some(ledger));
+        for tries in 0.. {
+            let (parts, ledger) = parts(self.folder.path(), &store, &self.clock).await;
+            match Vault::open(parts).await {
+                Ok(vault) => {
+                    self.vault = vault;
+                    self.ledger = Some(ledger);
+                    break;
+                }
+                // What was cut short in this process may still read the log, as that of one that died does not.
+                Err(error) if tries < 1_000 && error.to_string().contains("another process") => {
+                    ledger.close().await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("does not open: {error}"),
+            }
+        }
+        self.store = Some(store);
         self.run();
     }
 
