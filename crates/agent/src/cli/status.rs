@@ -64,7 +64,10 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
 async fn now(context: &Context) -> Result<(Option<AgentStatus>, QueueStats), Failure> {
     for _ in 0..TRIES {
         match ask(&context.state, &Request::Status, &[]).await? {
-            Some(Answer::Status(status)) => return Ok((Some(*status), status.queue)),
+            Some(Answer::Status(status)) => {
+                let queue = status.queue;
+                return Ok((Some(*status), queue));
+            }
             Some(Answer::Failed { error }) => return Err(Failure::other(error)),
             Some(_) => return Err(Failure::other("the agent answered something else")),
             None => {}
