@@ -50,6 +50,16 @@ pub enum Target {
     Fleet,
 }
 
+impl Target {
+    /// Whether a text may be the name of an account, as the crate `people` writes it.
+    #[must_use]
+    pub fn may_be_account(name: &str) -> bool {
+        let is_of =
+            |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || b"._@-".contains(&one);
+        (1..=64).contains(&name.len()) && name.bytes().all(is_of)
+    }
+}
+
 impl std::fmt::Display for Target {
     /// `<type>/<id>`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

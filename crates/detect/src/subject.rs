@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use palisade_core::{Actor, DeviceId, Event, EventKind, Principal, ServiceId};
+use palisade_core::{Actor, DeviceId, Event, EventKind, Principal, ServiceId, Target};
 
 /// About whom a finding is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ impl Subject {
                 .ok()
                 .map(|id| Self::Principal(id.into())),
             "address" => id.parse().ok().map(Self::Address),
-            "account" => is_account(id).then(|| Self::Account(id.to_owned())),
+            "account" => Target::may_be_account(id).then(|| Self::Account(id.to_owned())),
             "api_token" => Some(Self::ApiToken(id.to_owned())),
             _ => None,
         }
@@ -66,13 +66,6 @@ impl Subject {
             Self::Address(_) | Self::ApiToken(_) | Self::Account(_) | Self::Fleet => None,
         }
     }
-}
-
-/// Whether a text may be the name of an account: as the crate `people` writes it.
-fn is_account(name: &str) -> bool {
-    let is_of =
-        |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || b"._@-".contains(&one);
-    (1..=64).contains(&name.len()) && name.bytes().all(is_of)
 }
 
 impl fmt::Display for Subject {

@@ -93,14 +93,7 @@ pub fn parse_target(text: &str) -> Option<Target> {
         ("api_token", name) if !name.is_empty() && name.len() <= 256 => {
             Some(Target::ApiToken(name.to_owned()))
         }
-        ("account", name) if is_account(name) => Some(Target::Account(name.to_owned())),
+        ("account", name) if Target::may_be_account(name) => Some(Target::Account(name.to_owned())),
         _ => None,
     }
-}
-
-/// Whether a text may be the name of an account.
-fn is_account(name: &str) -> bool {
-    let is_of =
-        |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || b"._@-".contains(&one);
-    (1..=64).contains(&name.len()) && name.bytes().all(is_of)
 }
