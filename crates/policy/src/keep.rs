@@ -1,6 +1,6 @@
 //! What becomes of what is published, besides being let through: what is kept of it, and whether it is to be sealed.
 
-use std::{collections::HashMap, num::NonZeroU16};
+use std::{collections::HashMap, num::NonZeroU16, sync::Arc};
 
 use palisade_core::{ProductId, SegmentId, Stamp, Topic, TopicBuf};
 
@@ -21,7 +21,7 @@ pub struct Keeping {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Handling {
     /// How they are kept, where they are.
-    pub keeping: Option<Keeping>,
+    pub keeping: Option<Arc<Keeping>>,
     /// Whether they are to be sealed for their readers by who publishes them.
     pub sealed: bool,
 }
@@ -75,10 +75,12 @@ impl Pdp {
         let grants = bound.grants();
         let days = grants.keep_days(topic);
         let keeping = match &**standing {
-            Standing::Device(known) => days.map(|days| Keeping {
-                days,
-                product: known.product.clone(),
-                segment: known.posture.segment.clone(),
+            Standing::Device(known) => days.map(|days| {
+                Arc::new(Keeping {
+                    days,
+                    product: known.product.clone(),
+                    segment: known.posture.segment.clone(),
+                })
             }),
             _ => None,
         };

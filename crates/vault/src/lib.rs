@@ -20,6 +20,7 @@ mod row;
 mod sealed;
 mod vault;
 mod wal;
+mod wiped;
 mod works;
 
 pub use export::{ExportError, Exporter, Form, MAX_RECIPIENTS, Recipient, RecipientError};
@@ -35,4 +36,5 @@ pub use row::Row;
 pub use sealed::SealedError;
 pub use vault::{Vault, VaultConfig, VaultError, VaultParts};
 pub use wal::{Damage, Log, LogError, LogFault, LogFile, Mark, Opened, RollAt};
+pub use wiped::Wiped;
 pub use works::Worked;

@@ -1,7 +1,10 @@
 //! A message as the vault keeps it.
 
 use palisade_core::{Timestamp, port::Telemetry};
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
+
+use crate::Wiped;
 
 /// A message of a device, as it stands in the log. Texts were parsed at the door; what is read back was sealed
 /// by this server.
@@ -49,14 +52,45 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// How many bytes it has at the most.
+    pub(crate) fn most(&self) -> usize {
+        let texts = [self.device, self.product, self.segment, self.topic];
+        let texts: usize = texts.iter().map(|text| text.len()).sum();
+        BESIDE + texts + self.properties.len() + self.payload.len()
+    }
+
     /// Appends its bytes.
-    pub(crate) fn put(&self, out: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_extend(self, out)
+    pub(crate) fn put(&self, out: &mut Wiped) -> Result<(), postcard::Error> {
+        postcard::serialize_with_flavor(self, Behind(out))
     }
 
     /// Reads one from the front of `bytes`, and gives what is left of them.
     pub(crate) fn take(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), postcard::Error> {
         postcard::take_from_bytes(bytes)
+    }
+}
+
+/// What stands in a record beside its texts and bytes: a time, six lengths, and three small numbers.
+const BESIDE: usize = 10 + 6 * 10 + 5 + 1 + 1;
+
+/// Puts what is serialised behind what is there.
+struct Behind<'a>(&'a mut Wiped);
+
+impl Flavor for Behind<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, data: &[u8]) -> Result<(), postcard::Error> {
+        self.0.put(data);
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> Result<(), postcard::Error> {
+        self.0.put(&[data]);
+        Ok(())
+    }
+
+    fn finalize(self) -> Result<(), postcard::Error> {
+        Ok(())
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::{Record, Wiped};
 use palisade_core::Timestamp;
-use zeroize::Zeroizing;
-
-use crate::Record;
 
 /// A kept message. What it says is wiped from memory when this is dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +25,9 @@ pub struct Row {
     /// Whether what it says is kept from whoever reads it now.
     pub withheld: bool,
     /// The properties of MQTT 5 that travelled with it, as the wire had them.
-    pub properties: Zeroizing<Vec<u8>>,
+    pub properties: Wiped,
     /// What it says.
-    pub payload: Zeroizing<Vec<u8>>,
+    pub payload: Wiped,
 }
 
 impl Row {
@@ -43,8 +41,8 @@ impl Row {
             qos: record.qos,
             retain: record.retain,
             withheld: false,
-            properties: Zeroizing::new(record.properties.to_vec()),
-            payload: Zeroizing::new(record.payload.to_vec()),
+            properties: record.properties.into(),
+            payload: record.payload.into(),
         }
     }
 

@@ -27,8 +27,6 @@ use parquet::{
     errors::ParquetError,
     file::{metadata::ParquetMetaData, properties::WriterProperties, statistics::Statistics},
 };
-use zeroize::Zeroizing;
-
 use source::Source;
 
 use crate::Row;
@@ -279,8 +277,8 @@ impl<'a> Columns<'a> {
             qos: self.qos.value(at),
             retain: self.retain.value(at),
             withheld: false,
-            properties: Zeroizing::new(self.properties.value(at).to_vec()),
-            payload: Zeroizing::new(self.payload.value(at).to_vec()),
+            properties: self.properties.value(at).into(),
+            payload: self.payload.value(at).into(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The write-ahead log: what was taken is on the disk, sealed, before anybody is told so.
 
+mod batch;
 mod disk;
 mod frame;
 mod read;
@@ -23,18 +24,18 @@ use std::{
 use palisade_core::port::{CannotKeep, Telemetry, TelemetrySink};
 use palisade_keys::KeyWrap;
 use parking_lot::{Condvar, Mutex};
-use zeroize::Zeroizing;
 
+use batch::{Batch, Spare};
 use disk::{Directory, Disk};
 use frame::Tail;
 use read::Reader;
-use writer::{Batch, Writer};
+use writer::Writer;
 
 pub use read::LogFault;
 pub use recover::{Damage, Mark};
 pub use writer::RollAt;
 
-use crate::Record;
+use crate::{Record, Wiped};
 
 /// What waits to be written at most, in bytes, before messages are refused.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
@@ -108,6 +109,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     batch: Batch,
+    spare: Spare,
     is_closing: bool,
     /// How often somebody wanted the open file closed, and for how many of them it was.
     rolls_wanted: u64,
@@ -154,10 +156,7 @@ impl Log {
         let found = recover::recover(&*disk, &*wrap, known)?;
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
-                batch: Batch {
-                    first: found.next_message,
-                    ..Batch::default()
-                },
+                batch: Batch::from(found.next_message),
                 ..Queue::default()
             }),
             arrived: Condvar::new(),
@@ -317,16 +316,11 @@ impl Log {
 
 impl TelemetrySink for Log {
     fn keep(&self, message: &Telemetry<'_>) -> Result<u64, CannotKeep> {
-        let size = message.payload.len() + message.properties.len();
-        if size > MAX_RECORD || self.is_failing() {
+        let record = Record::of(message);
+        if record.most() > MAX_RECORD || self.is_failing() {
             return Err(CannotKeep);
         }
-        let bytes = Vec::with_capacity(size + message.topic.as_str().len() + 256);
-        let bytes = Record::of(message).put(bytes).map_err(|_| CannotKeep)?;
-        if bytes.len() > MAX_RECORD {
-            return Err(CannotKeep);
-        }
-        self.shared.submit(&Zeroizing::new(bytes))
+        self.shared.submit(&record)
     }
 
     fn is_durable(&self, number: u64) -> bool {
@@ -357,14 +351,20 @@ impl Drop for Log {
 }
 
 impl Shared {
-    fn submit(&self, bytes: &[u8]) -> Result<u64, CannotKeep> {
+    fn submit(&self, record: &Record<'_>) -> Result<u64, CannotKeep> {
         let (number, was_empty) = {
             let mut queue = self.queue.lock();
-            if queue.is_closing || queue.batch.bytes.len() + bytes.len() > MAX_WAITING {
+            let Queue {
+                batch,
+                spare,
+                is_closing,
+                ..
+            } = &mut *queue;
+            if *is_closing || batch.bytes() + record.most() > MAX_WAITING {
                 return Err(CannotKeep);
             }
-            let was_empty = queue.batch.ends.is_empty();
-            (queue.batch.put(bytes), was_empty)
+            let was_empty = batch.is_empty();
+            (batch.put(record, spare)?, was_empty)
         };
         if was_empty {
             self.arrived.notify_one();
@@ -376,7 +376,7 @@ impl Shared {
     fn wait(&self, longest: Option<Duration>) -> Awaited {
         let mut queue = self.queue.lock();
         let is_idle = |queue: &mut Queue| {
-            queue.batch.ends.is_empty()
+            queue.batch.is_empty()
                 && !queue.is_closing
                 && queue.answer.is_none()
                 && (queue.is_asked || queue.rolls_wanted == queue.rolls_done)
@@ -385,10 +385,7 @@ impl Shared {
             Some(longest) => drop(self.arrived.wait_while_for(&mut queue, is_idle, longest)),
             None => self.arrived.wait_while(&mut queue, is_idle),
         }
-        let fresh = Batch {
-            first: queue.batch.next(),
-            ..Batch::default()
-        };
+        let fresh = Batch::from(queue.batch.next());
         Awaited {
             batch: std::mem::replace(&mut queue.batch, fresh),
             rolls: queue.rolls_wanted,
@@ -396,6 +393,13 @@ impl Shared {
             answer: queue.answer.take(),
             is_last: queue.is_closing,
         }
+    }
+
+    /// A batch is written: its room is used again.
+    fn give_back(&self, batch: Batch) {
+        let mut rooms: Vec<_> = batch.chunks.into_iter().map(|chunk| chunk.bytes).collect();
+        rooms.iter_mut().for_each(Wiped::wipe);
+        self.queue.lock().spare.give_back(rooms);
     }
 
     /// The open file is durable to here.
@@ -471,21 +475,6 @@ struct Awaited {
     /// What the root key said, where it was asked.
     answer: Option<Result<(), String>>,
     is_last: bool,
-}
-
-impl Batch {
-    /// Puts a message behind the others, and says which number it has. Memory that has become too small is wiped.
-    fn put(&mut self, bytes: &[u8]) -> u64 {
-        let needed = self.bytes.len() + bytes.len();
-        if self.bytes.capacity() < needed {
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(16 * 1024) * 2));
-            larger.extend_from_slice(&self.bytes);
-            self.bytes = larger;
-        }
-        self.bytes.extend_from_slice(bytes);
-        self.ends.push(self.bytes.len());
-        self.next() - 1
-    }
 }
 
 const SUFFIX: &str = ".wal";

@@ -12,11 +12,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use palisade_core::{DeviceId, Timestamp, TopicFilter};
 use palisade_keys::WrapError;
 use palisade_store::ObjectState;
-use palisade_vault::{Found, KeyError, Query as Wanted, Row, VaultError};
+use palisade_vault::{Found, KeyError, Query as Wanted, Row, VaultError, Wiped};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
-use zeroize::Zeroizing;
 
 pub(crate) use self::book::ExportBook;
 use super::{
@@ -234,13 +233,13 @@ fn hide(state: &PeopleState, Hidden(mask): &Hidden, found: &mut Found) {
     let salt = state.parts().people.mask_salt();
     for row in &mut found.rows {
         match mask.apply(&row.topic, &row.payload, salt) {
-            Some(shown) => row.payload = shown,
+            Some(shown) => row.payload = shown.into(),
             None => {
                 row.withheld = true;
-                row.payload = Zeroizing::default();
+                row.payload = Wiped::default();
             }
         }
-        row.properties = Zeroizing::default();
+        row.properties = Wiped::default();
     }
 }
 

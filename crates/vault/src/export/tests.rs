@@ -1,9 +1,9 @@
 use arrow_array::{Array, cast::AsArray};
 use arrow_ipc::reader::StreamReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use zeroize::Zeroizing;
 
 use super::*;
+use crate::Wiped;
 
 fn row(number: u64, topic: &str, payload: &[u8]) -> Row {
     Row {
@@ -15,8 +15,8 @@ fn row(number: u64, topic: &str, payload: &[u8]) -> Row {
         qos: 1,
         retain: false,
         withheld: false,
-        properties: Zeroizing::default(),
-        payload: Zeroizing::new(payload.to_vec()),
+        properties: Wiped::default(),
+        payload: payload.into(),
     }
 }
 

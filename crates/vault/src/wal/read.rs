@@ -4,13 +4,12 @@ use std::io::{self, Read};
 
 use palisade_keys::{KeyWrap, WrapError};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::{
     disk::Disk,
     frame::{FRAME, Frame, Head, Kind, MAX_HEAD, Sealer, TAG, Tail},
 };
-use crate::Record;
+use crate::{Record, Wiped};
 
 /// What is wrong with a log file.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +85,7 @@ pub(super) struct Reader {
     /// Where the last good chunk ended.
     pub(super) good: u64,
     has_ended: bool,
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: Wiped,
 }
 
 impl std::fmt::Debug for Reader {
@@ -123,7 +122,7 @@ impl Reader {
             sealer,
             good: (4 + len) as u64,
             has_ended: false,
-            buffer: Zeroizing::default(),
+            buffer: Wiped::default(),
         })
     }
 
@@ -151,11 +150,11 @@ impl Reader {
             return Err(broken);
         };
         let follows = frame.follows();
-        self.buffer.resize(follows, 0);
-        if read_whole(&mut self.input, &mut self.buffer)? < follows {
+        let room = self.buffer.room(follows);
+        if read_whole(&mut self.input, room)? < follows {
             return Err(broken);
         }
-        let Ok(opened) = self.sealer.open(frame, &mut self.buffer) else {
+        let Ok(opened) = self.sealer.open(frame, room) else {
             return Err(broken);
         };
         self.good += (FRAME + follows) as u64;

@@ -9,17 +9,18 @@ use std::{
 };
 
 use palisade_keys::{KeyWrap, random_key};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::{
     Awaited, LogFile, Shared,
+    batch::{Batch, CHUNK, Gathered},
     disk::{Append, Disk},
     frame::{FRAME, Head, Kind, Sealer, TAG, Tail},
     read::Chunk,
 };
 
-/// What one chunk holds, in bytes, where no message alone is longer.
-const CHUNK: usize = 64 * 1024;
+/// So much is sealed, in bytes, before it goes to the disk: a batch may be far larger.
+const PIECE: usize = 1024 * 1024;
 /// How long to wait before what could not be written is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 /// How long to wait before a root key that is away is asked again.
@@ -32,22 +33,6 @@ pub struct RollAt {
     pub bytes: u64,
     /// At this age.
     pub age: Duration,
-}
-
-/// Messages on their way: one behind the other, and where each ends.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    /// The number of the first.
-    pub(super) first: u64,
-    pub(super) bytes: Zeroizing<Vec<u8>>,
-    pub(super) ends: Vec<usize>,
-}
-
-impl Batch {
-    /// The number of the message behind the last.
-    pub(super) fn next(&self) -> u64 {
-        self.first + self.ends.len() as u64
-    }
 }
 
 pub(super) struct Writer {
@@ -74,6 +59,8 @@ pub(super) struct Open {
     /// How much of it is durable, in bytes.
     len: u64,
     since: Instant,
+    /// What is sealed and not written yet.
+    out: Vec<u8>,
 }
 
 impl Writer {
@@ -87,18 +74,20 @@ impl Writer {
                 answer,
                 is_last,
             } = self.shared.wait(self.time_left());
-            if !batch.ends.is_empty() {
+            let next = batch.next();
+            if !batch.is_empty() {
                 self.write(&batch);
+                self.shared.give_back(batch);
             }
             if is_last {
-                self.close(batch.next());
+                self.close(next);
                 self.shared.has_rolled(rolls);
                 self.end_asking();
                 return;
             }
             if let Some(answer) = answer {
                 self.end_asking();
-                self.roll(batch.next(), answer);
+                self.roll(next, answer);
                 self.shared.has_rolled(rolls);
             } else if self.open.is_none() {
                 self.shared.hold(None);
@@ -129,7 +118,7 @@ impl Writer {
     /// Writes a batch, however often it takes; gives up only where the log is being closed.
     fn write(&mut self, batch: &Batch) {
         while let Err(error) = self.try_write(batch) {
-            tracing::error!(%error, messages = batch.ends.len(), "telemetry could not be written; trying again");
+            tracing::error!(%error, messages = batch.len(), "telemetry could not be written; trying again");
             self.shared.is_failing.store(true, Ordering::Relaxed);
             self.abandon(batch.first);
             if self.shared.is_closing() {
@@ -161,11 +150,7 @@ impl Writer {
                 none.insert(Open::create(&*self.disk, &*self.wrap, place, self.before)?)
             }
         };
-        let out = open.seal(batch)?;
-        open.file.append(&out)?;
-        open.file.sync()?;
-        open.len += out.len() as u64;
-        Ok(())
+        open.write(batch)
     }
 
     /// Has somebody ask whether another file could be begun, unless somebody does.
@@ -267,32 +252,50 @@ impl Open {
             first,
             len: bytes.len() as u64,
             since: Instant::now(),
+            out: Vec::with_capacity(2 * CHUNK),
         })
     }
 
-    /// The chunks of a batch, sealed.
-    fn seal(&mut self, batch: &Batch) -> io::Result<Vec<u8>> {
-        let mut out = Vec::with_capacity(batch.bytes.len() + batch.bytes.len() / 1024 + 256);
-        let (mut taken, mut from) = (0, 0);
-        while let Some(rest) = batch.ends.get(taken..).filter(|rest| !rest.is_empty()) {
-            let fits = rest.partition_point(|end| end - from <= CHUNK).max(1);
-            let to = rest.get(fits - 1).copied().unwrap_or(from);
-            let start = out.len();
-            out.extend_from_slice(&[0; FRAME]);
-            let chunk = Chunk {
-                first: batch.first + taken as u64,
-                count: fits as u32,
-            };
-            out = postcard::to_extend(&chunk, out).map_err(io::Error::other)?;
-            out.extend_from_slice(batch.bytes.get(from..to).unwrap_or_default());
-            let sealed = self.sealer.seal(&mut out, start, Kind::Messages);
-            if sealed.is_err() {
-                out.zeroize();
-                return Err(io::Error::other("a chunk cannot be sealed"));
+    /// Seals and writes a batch, and makes it durable.
+    fn write(&mut self, batch: &Batch) -> io::Result<()> {
+        let mut len = 0;
+        for chunk in &batch.chunks {
+            self.seal(chunk)?;
+            if self.out.len() >= PIECE {
+                len += self.flush()?;
             }
-            (taken, from) = (taken + fits, to);
         }
-        Ok(out)
+        len += self.flush()?;
+        self.file.sync()?;
+        self.len += len;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<u64> {
+        self.file.append(&self.out)?;
+        let len = self.out.len() as u64;
+        // What stands there is sealed: there is nothing to wipe.
+        self.out.clear();
+        Ok(len)
+    }
+
+    /// Puts a chunk, sealed, behind those that are to be written.
+    fn seal(&mut self, chunk: &Gathered) -> io::Result<()> {
+        let from = self.out.len();
+        self.out.extend_from_slice(&[0; FRAME]);
+        let head = Chunk {
+            first: chunk.first,
+            count: chunk.count,
+        };
+        let mut out =
+            postcard::to_extend(&head, std::mem::take(&mut self.out)).map_err(io::Error::other)?;
+        out.extend_from_slice(&chunk.bytes);
+        if self.sealer.seal(&mut out, from, Kind::Messages).is_err() {
+            out.zeroize();
+            return Err(io::Error::other("a chunk cannot be sealed"));
+        }
+        self.out = out;
+        Ok(())
     }
 
     fn end(&mut self) -> io::Result<()> {
