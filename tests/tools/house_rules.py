@@ -12,6 +12,7 @@ FLOORS = {
     "keys": 1,
     "tlog": 1,
     "envelope": 1,
+    "proxied": 1,
     "bus": 2,
     "mail": 2,
     "oidc": 2,

@@ -10,7 +10,7 @@ use std::{
 
 use axum::Router;
 use palisade_bus::SharedBus;
-use palisade_core::{Clock, port::Journal};
+use palisade_core::{Clock, Network, port::Journal};
 use palisade_detect::{Detect, baseline::Baselines, rules::Rules};
 use palisade_export::Exports;
 use palisade_gateway::Gateway;
@@ -18,6 +18,7 @@ use palisade_identity::Identity;
 use palisade_ledger::{Ledger, Log};
 use palisade_people::People;
 use palisade_policy::Pdp;
+use palisade_proxied::Balancers;
 use palisade_respond::Respond;
 use palisade_store::Store;
 use palisade_vault::Vault;
@@ -143,11 +144,13 @@ impl Api {
         let mut doors = Vec::new();
         let mut options = config.devices.limits.options(devices::MAX_BODY);
         options.on_refused = Some(devices.on_refused());
+        options.balancers = balancers("devices", &config.devices.proxy_protocol_from);
         let gateway = parts.gateway.clone();
         options.is_blocked = Some(Arc::new(move |source| gateway.is_blocked(source)));
         let tls = Some(tls::for_devices(&parts.identity)?);
         let device_door = Template::new("devices", tls, devices::router(devices.clone()), options);
-        let options = config.people.limits.options(config.people.max_body_bytes);
+        let mut options = config.people.limits.options(config.people.max_body_bytes);
+        options.balancers = balancers("people", &config.people.proxy_protocol_from);
         let tls = Some(tls::for_people(&parts.identity)?);
         let router = people::router(people.clone());
         let people_door = Template::new("people", tls, router, options);
@@ -298,6 +301,10 @@ impl Template {
         }
         Ok(bound)
     }
+}
+
+fn balancers(door: &'static str, networks: &[Network]) -> Option<Arc<Balancers>> {
+    (!networks.is_empty()).then(|| Arc::new(Balancers::new(door, networks)))
 }
 
 fn people_parts(parts: &ApiParts) -> PeopleParts {

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use palisade_core::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::serve::ServeOptions;
@@ -27,6 +28,10 @@ pub struct ApiConfig {
 pub struct DevicesConfig {
     /// Where devices connect with TLS 1.2 or 1.3.
     pub listen: Vec<SocketAddr>,
+    /// Load balancers in front of this door, by address or network. A connection from one of them must begin with a
+    /// PROXY protocol v2 header, and the address in it counts as the client's. Nobody else may reach this
+    /// door from there: who does can say to be at any address.
+    pub proxy_protocol_from: Vec<Network>,
     /// How many failed enrolments a source address (IPv6: each /64) may have in a minute before it is
     /// told to wait. Devices that show a certificate of ours are not held up by it.
     pub failures_per_minute: u32,
@@ -44,6 +49,10 @@ pub struct DevicesConfig {
 pub struct PeopleConfig {
     /// Where people and programs connect with TLS 1.3.
     pub listen: Vec<SocketAddr>,
+    /// Load balancers in front of this door, by address or network. A connection from one of them must begin with a
+    /// PROXY protocol v2 header, and the address in it counts as the client's. Nobody else may reach this
+    /// door from there: who does can say to be at any address.
+    pub proxy_protocol_from: Vec<Network>,
     /// The largest request body in bytes, an imported inventory included.
     pub max_body_bytes: usize,
     /// Streams of events at once; each open console has one.
@@ -112,6 +121,7 @@ impl Default for DevicesConfig {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([0, 0, 0, 0], 8444))],
+            proxy_protocol_from: Vec::new(),
             failures_per_minute: 20,
             certificates_per_hour: 12,
             reports_per_hour: 120,
@@ -124,6 +134,7 @@ impl Default for PeopleConfig {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
+            proxy_protocol_from: Vec::new(),
             max_body_bytes: 256 * MIB,
             max_event_streams: 256,
             // An inventory of a large fleet takes its time. Nobody who shows no valid token gets to send
@@ -226,6 +237,7 @@ impl HttpLimits {
             drain_timeout: Duration::from_secs(self.drain_timeout_s),
             on_refused: None,
             is_blocked: None,
+            balancers: None,
         }
     }
 }

@@ -20,6 +20,7 @@ use std::{
 
 use axum::Router;
 use hyper_util::rt::TokioIo;
+use palisade_proxied::Balancers;
 use rustls::{ServerConfig, pki_types::CertificateDer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -71,6 +72,8 @@ pub struct ServeOptions {
     pub on_refused: Option<OnRefused>,
     /// Who says which source addresses are refused before anything is read from them.
     pub is_blocked: Option<IsBlocked>,
+    /// The load balancers that hand connections on, if there are any.
+    pub balancers: Option<Arc<Balancers>>,
 }
 
 /// What is known of the connection that a request came on: an extension of every request.
@@ -119,24 +122,25 @@ async fn serve(
     let sources = Sources::new(options.max_connections_per_source);
     let http = Http::new(router, options, cancel.clone()).await;
     let mut connections = JoinSet::new();
-    while let Some((stream, source, place)) = accept(&listener, &places, &cancel).await {
+    while let Some((stream, peer, place)) = accept(&listener, &places, &cancel).await {
         while connections.try_join_next().is_some() {}
-        let is_blocked = http.options.is_blocked.as_ref();
-        if is_blocked.is_some_and(|is_blocked| is_blocked(source.ip())) {
-            tracing::debug!(%source, "the address is blocked");
-            continue;
-        }
-        let Some(guard) = sources.enter(source.ip()) else {
-            tracing::debug!(%source, "too many connections from this address");
-            continue;
-        };
-        let connection = Connection {
+        let arrival = Arrival {
             stream,
-            source,
-            _place: place,
-            _guard: guard,
+            peer,
+            place,
         };
-        connections.spawn(connection.run(tls.clone(), http.clone()));
+        let balancers = http.options.balancers.as_ref();
+        if let Some(balancers) = balancers.filter(|balancers| balancers.include(peer.ip())) {
+            let handed_on = arrival.hand_on(
+                balancers.clone(),
+                sources.clone(),
+                http.clone(),
+                tls.clone(),
+            );
+            connections.spawn(handed_on);
+        } else if let Some(connection) = arrival.admit(peer, &sources, &http.options) {
+            connections.spawn(connection.run(tls.clone(), http.clone()));
+        }
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
@@ -170,6 +174,58 @@ fn is_of_one_client(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
+}
+
+/// A connection that was accepted.
+struct Arrival {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+}
+
+impl Arrival {
+    /// Serves whom a balancer hands on, once it has said who that is.
+    async fn hand_on(
+        mut self,
+        balancers: Arc<Balancers>,
+        sources: Arc<Sources>,
+        http: Arc<Http>,
+        tls: Option<TlsAcceptor>,
+    ) {
+        let within = http.options.handshake_timeout;
+        let source = balancers.source(&mut self.stream, self.peer, within);
+        // Why there is none stands in the log.
+        let Some(Ok(source)) = http.cancel.run_until_cancelled(source).await else {
+            return;
+        };
+        if let Some(connection) = self.admit(source, &sources, &http.options) {
+            connection.run(tls, http).await;
+        }
+    }
+
+    /// Lets it in, unless its source is blocked or has as many as it may.
+    fn admit(
+        self,
+        source: SocketAddr,
+        sources: &Arc<Sources>,
+        options: &ServeOptions,
+    ) -> Option<Connection> {
+        let is_blocked = options.is_blocked.as_ref();
+        if is_blocked.is_some_and(|is_blocked| is_blocked(source.ip())) {
+            tracing::debug!(%source, "the address is blocked");
+            return None;
+        }
+        let Some(guard) = sources.enter(source.ip()) else {
+            tracing::debug!(%source, "too many connections from this address");
+            return None;
+        };
+        Some(Connection {
+            stream: self.stream,
+            source,
+            _place: self.place,
+            _guard: guard,
+        })
+    }
 }
 
 struct Connection {

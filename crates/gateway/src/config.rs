@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 pub struct GatewayConfig {
     /// Where devices and services connect with TLS 1.3 and a client certificate.
     pub listen: Vec<SocketAddr>,
+    /// Load balancers in front of this door, by address or network (`["192.0.2.10", "10.1.0.0/16"]`). A connection
+    /// from one of them must begin with a PROXY protocol v2 header, and the address in it counts as the
+    /// client's. Nobody else may reach this door from there: who does can say to be at any address.
+    pub proxy_protocol_from: Vec<Network>,
     /// DANGER: MQTT without TLS and without certificates, for test suites that speak no TLS. It is
     /// refused on any address but a loopback one. Whoever reaches it may use any client identifier and
     /// acts as the service `insecure_principal`, with that service's grants and under the same
@@ -107,6 +111,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([0, 0, 0, 0], 8883))],
+            proxy_protocol_from: Vec::new(),
             insecure_loopback: None,
             insecure_principal: None,
             handshake_timeout_s: 10,

@@ -22,6 +22,7 @@ use palisade_core::{
 use palisade_identity::Identity;
 use palisade_keys::{Keystore, StateSealError};
 use palisade_policy::Pdp;
+use palisade_proxied::Balancers;
 use palisade_store::{Block, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::{
@@ -123,15 +124,18 @@ impl Gateway {
         config.check()?;
         let entrance = Entrance::Tls(listen::tls(&parts.identity)?);
         let mut listeners = Vec::new();
+        let balancers = Arc::new(Balancers::new("mqtt", &config.proxy_protocol_from));
         for address in &config.listen {
-            listeners.push(Listener::bind(*address, entrance.clone())?);
+            let listener = Listener::bind(*address, entrance.clone(), balancers.clone())?;
+            listeners.push(listener);
         }
         let local_addrs = listeners.iter().map(|listener| listener.address).collect();
         let insecure = match (config.insecure_loopback, &config.insecure_principal) {
             (Some(address), Some(service)) => {
                 let entrance = Entrance::Insecure(Principal::from(service.clone()));
                 tracing::warn!(%address, %service, "whoever reaches this address acts as this service");
-                Some(Listener::bind(address, entrance)?)
+                let nobody = Arc::new(Balancers::new("insecure_loopback", &[]));
+                Some(Listener::bind(address, entrance, nobody)?)
             }
             _ => None,
         };

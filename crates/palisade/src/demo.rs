@@ -97,7 +97,7 @@ impl DemoArgs {
         let is_live = !output.is_json() && std::io::stdout().is_terminal();
         let view = view::show(picture.clone(), stop_view.clone(), is_live);
         let scene = async {
-            let server = end.run_until_cancelled(Server::start(directory)).await;
+            let server = Box::pin(end.run_until_cancelled(Server::start(directory))).await;
             let server = match server.unwrap_or_else(|| Err(interrupted())) {
                 Ok(server) => server,
                 Err(failure) => {

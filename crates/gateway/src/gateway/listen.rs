@@ -8,6 +8,7 @@ use std::{
 };
 
 use palisade_identity::{ClientAuth, Identity};
+use palisade_proxied::{Balancers, HeaderError};
 use rustls::{ServerConfig, crypto::aws_lc_rs, server::NoServerSessionStorage, version::TLS13};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -26,6 +27,7 @@ use crate::{
 const BACKLOG: u32 = 4096;
 /// How long to wait after a connection could not be accepted: most likely there are no more files.
 const BREATH: Duration = Duration::from_millis(50);
+const TOO_MANY: &str = "too many connections, or too fast";
 
 /// One address that is listened on.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub(super) struct Listener {
     socket: TcpListener,
     pub(super) address: SocketAddr,
     entrance: Entrance,
+    balancers: Arc<Balancers>,
 }
 
 /// What all listeners share.
@@ -42,6 +45,13 @@ pub(super) struct Hall {
     pub(super) places: Arc<Semaphore>,
     pub(super) connections: TaskTracker,
     pub(super) cancel: CancellationToken,
+}
+
+/// A connection that was accepted, with its place among all.
+struct Arrival {
+    stream: TcpStream,
+    entrance: Entrance,
+    place: OwnedSemaphorePermit,
 }
 
 /// A connection's place among all and among those of its source; given back when dropped.
@@ -65,8 +75,12 @@ pub(super) fn tls(identity: &Identity) -> Result<Arc<ServerConfig>, rustls::Erro
 }
 
 impl Listener {
-    /// Listens on an address.
-    pub(super) fn bind(address: SocketAddr, entrance: Entrance) -> Result<Self, GatewayError> {
+    /// Listens on an address, where these load balancers hand connections on.
+    pub(super) fn bind(
+        address: SocketAddr,
+        entrance: Entrance,
+        balancers: Arc<Balancers>,
+    ) -> Result<Self, GatewayError> {
         let listen = || -> io::Result<(TcpListener, SocketAddr)> {
             let socket = match address {
                 SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -84,6 +98,7 @@ impl Listener {
             socket,
             address,
             entrance,
+            balancers,
         })
     }
 
@@ -95,7 +110,7 @@ impl Listener {
                 () = hall.cancel.cancelled() => return,
             };
             match accepted {
-                Ok((stream, from)) => self.receive(&hall, stream, from.ip().to_canonical()),
+                Ok((stream, peer)) => self.receive(&hall, stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, address = %self.address, "a connection could not be accepted");
                     tokio::time::sleep(BREATH).await;
@@ -104,33 +119,61 @@ impl Listener {
         }
     }
 
-    fn receive(&self, hall: &Hall, stream: TcpStream, source: IpAddr) {
-        let broker = hall.broker.clone();
-        broker.stats.count_accepted();
-        if broker.blocks.covers(source) {
-            broker.stats.count_refused();
-            // Without TLS and without a word: it costs nothing to knock, so it costs nothing to refuse.
-            broker
-                .notices
-                .refused(source, None, "the address is blocked".to_owned());
-            return;
-        }
-        let Some(place) = hall.place(source) else {
-            broker.stats.count_refused();
-            broker
-                .notices
-                .refused(source, None, "too many connections, or too fast".to_owned());
-            return;
+    fn receive(&self, hall: &Hall, stream: TcpStream, peer: SocketAddr) {
+        hall.broker.stats.count_accepted();
+        let Ok(place) = hall.places.clone().try_acquire_owned() else {
+            return hall.turn_away(peer.ip().to_canonical(), TOO_MANY);
         };
         // Packets are put together before they are sent; waiting for more to come only delays them.
         let _ = stream.set_nodelay(true);
-        let guest = Guest {
+        let arrival = Arrival {
             stream,
-            source,
             entrance: self.entrance.clone(),
+            place,
         };
-        let cancel = hall.cancel.clone();
-        hall.connections.spawn(async move {
+        if !self.balancers.include(peer.ip()) {
+            return hall.let_in(arrival, peer.ip().to_canonical());
+        }
+        let (hall, balancers) = (hall.clone(), self.balancers.clone());
+        let connections = hall.connections.clone();
+        connections.spawn(async move {
+            let handed_on = hall.hand_on(arrival, peer, &balancers);
+            let _ = hall.cancel.run_until_cancelled(handed_on).await;
+        });
+    }
+}
+
+impl Hall {
+    /// Lets in whom a balancer hands on, once it has said who that is.
+    async fn hand_on(&self, mut arrival: Arrival, peer: SocketAddr, balancers: &Balancers) {
+        let within = self.broker.config.handshake_timeout();
+        match balancers.source(&mut arrival.stream, peer, within).await {
+            Ok(source) => self.let_in(arrival, source.ip()),
+            Err(HeaderError::Silent) => self.broker.stats.count_refused(),
+            Err(error) => self.turn_away(peer.ip().to_canonical(), &error.to_string()),
+        }
+    }
+
+    fn let_in(&self, arrival: Arrival, source: IpAddr) {
+        let broker = self.broker.clone();
+        if broker.blocks.covers(source) {
+            // Without TLS and without a word: it costs nothing to knock, so it costs nothing to refuse.
+            return self.turn_away(source, "the address is blocked");
+        }
+        let Some(of_source) = broker.limits.admit_source(source) else {
+            return self.turn_away(source, TOO_MANY);
+        };
+        let place = Place {
+            _of_all: arrival.place,
+            _of_source: of_source,
+        };
+        let guest = Guest {
+            stream: arrival.stream,
+            source,
+            entrance: arrival.entrance,
+        };
+        let cancel = self.cancel.clone();
+        self.connections.spawn(async move {
             // In a box, so that a session does not hold the room that its admission took.
             let admitted = tokio::select! {
                 admitted = Box::pin(admit(broker, guest)) => admitted,
@@ -143,13 +186,9 @@ impl Listener {
             drop(place);
         });
     }
-}
 
-impl Hall {
-    fn place(&self, source: IpAddr) -> Option<Place> {
-        Some(Place {
-            _of_all: self.places.clone().try_acquire_owned().ok()?,
-            _of_source: self.broker.limits.admit_source(source)?,
-        })
+    fn turn_away(&self, source: IpAddr, why: &str) {
+        self.broker.stats.count_refused();
+        self.broker.notices.refused(source, None, why.to_owned());
     }
 }

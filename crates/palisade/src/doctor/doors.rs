@@ -8,6 +8,7 @@ use std::{
 };
 
 use palisade_api::doctor::Finding;
+use palisade_proxied::Balancers;
 
 use super::whose::{Shown, Whose};
 use crate::{config::Config, data::DataDir};
@@ -18,16 +19,38 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn examine(config: &Config, data: &DataDir, running: bool) -> Vec<Finding> {
     let whose = running.then(|| Whose::new(config, data));
     let mut findings = Vec::new();
-    for (door, key, addresses) in [
-        ("door for MQTT", "gateway", &config.gateway.listen),
-        ("door for devices", "devices", &config.devices.listen),
-        ("door for people", "people", &config.people.listen),
+    let Config {
+        gateway,
+        devices,
+        people,
+        ..
+    } = config;
+    for (door, key, addresses, balancers) in [
+        (
+            "door for MQTT",
+            "gateway",
+            &gateway.listen,
+            &gateway.proxy_protocol_from,
+        ),
+        (
+            "door for devices",
+            "devices",
+            &devices.listen,
+            &devices.proxy_protocol_from,
+        ),
+        (
+            "door for people",
+            "people",
+            &people.listen,
+            &people.proxy_protocol_from,
+        ),
     ] {
+        let balancers = Balancers::new(key, balancers);
         let judged = addresses.iter().map(|address| {
             let shown = || {
                 whose
                     .as_ref()
-                    .map(|whose| whose.over_tls(reachable(*address)))
+                    .map(|whose| whose.over_tls(reachable(*address), &balancers))
             };
             judge((door, key), *address, running, shown)
         });

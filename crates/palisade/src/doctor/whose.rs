@@ -1,7 +1,13 @@
 //! Whose a door is: one that shows a certificate of another root, or another root, is another server's.
 
-use std::{io, net::SocketAddr, net::TcpStream, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
 
+use palisade_proxied::{Balancers, LOCAL};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, RootCertStore,
     pki_types::{CertificateDer, ServerName},
@@ -43,15 +49,16 @@ impl Whose {
         }
     }
 
-    /// Looks at the certificate that a door shows, and says nothing else to it.
-    pub(super) fn over_tls(&self, address: SocketAddr) -> Shown {
-        match self.shake_hands(address) {
+    /// Looks at the certificate that a door shows, and says nothing else to it; to a door that takes this machine for
+    /// one of its load balancers, that it speaks for itself.
+    pub(super) fn over_tls(&self, address: SocketAddr, balancers: &Balancers) -> Shown {
+        match self.shake_hands(address, balancers) {
             Ok(()) => Shown::Ours,
             Err(error) => told(error),
         }
     }
 
-    fn shake_hands(&self, address: SocketAddr) -> io::Result<()> {
+    fn shake_hands(&self, address: SocketAddr, balancers: &Balancers) -> io::Result<()> {
         let mut roots = RootCertStore::empty();
         for root in &self.roots {
             roots.add(root.clone()).map_err(io::Error::other)?;
@@ -70,6 +77,9 @@ impl Whose {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        if balancers.include(stream.local_addr()?.ip()) {
+            stream.write_all(LOCAL)?;
+        }
         while tls.is_handshaking() {
             tls.complete_io(&mut stream)?;
         }
