@@ -9,6 +9,7 @@ mod export;
 mod file_key;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hands;
 mod keys;
 mod meter;
 mod objects;
@@ -18,6 +19,7 @@ mod roll;
 mod rotate;
 mod row;
 mod sealed;
+mod sheet;
 mod vault;
 mod wal;
 mod wiped;

@@ -2,20 +2,21 @@
 //! in the system of record before they are written, and count only with the mark that takes their messages from the
 //! log.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::io;
 
 use bytes::Bytes;
 use palisade_core::{ObjectId, SegmentId};
-use palisade_store::{ObjectState, VaultObject, day_of};
+use palisade_store::{ObjectState, VaultObject};
 use tokio::{
     runtime::Handle,
     sync::mpsc::{Receiver, channel},
-    task::JoinHandle,
 };
 
 use crate::{
-    LogFault, LogFile, Row, Vault, VaultError,
+    LogFault, LogFile, Vault, VaultError,
+    hands::Pace,
     sealed::{SealedError, seal},
+    sheet::{Gathering, Leaf, Sheet},
     vault::of_store,
     works::FILE_WEIGHT,
 };
@@ -28,8 +29,8 @@ pub(crate) struct Shelf {
     pub(crate) day: i64,
 }
 
-/// A part of a file of the log.
-type Slice = BTreeMap<Shelf, Vec<Row>>;
+/// A part of a file of the log, by where its messages belong, in order.
+type Slice = Vec<(Shelf, Leaf)>;
 
 /// What was rolled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,26 +44,34 @@ pub struct Rolled {
 }
 
 impl Vault {
-    /// Rolls the files of the log that are closed.
+    /// Rolls the files of the log that are closed, beside what else there is to do: see
+    /// [`VaultConfig::roll_gently_mb`](crate::VaultConfig::roll_gently_mb).
     ///
     /// # Errors
     /// When one cannot be read for now, or the object store or the system of record fails: what is not rolled stays
     /// in the log.
     pub async fn roll(&self) -> Result<Rolled, VaultError> {
+        self.roll_closed(|| self.pace()).await
+    }
+
+    /// How the log is rolled now: it never falls behind further than it may.
+    fn pace(&self) -> Pace {
+        Pace::of(self.log.closed_bytes(), self.roll_gently)
+    }
+
+    async fn roll_closed(&self, pace: impl Fn() -> Pace) -> Result<Rolled, VaultError> {
         let _one_at_a_time = self.works.lock().await;
         let mut rolled = Rolled::default();
         for file in self.log.closed() {
-            let (mut slices, read) = self.unload(file);
+            let (mut slices, read) = self.unload(file, pace());
             let mut objects = Vec::new();
             while let Some(shelves) = slices.recv().await {
-                for (shelf, mut rows) in shelves {
-                    rows.sort_by(|one, other| one.place().cmp(&other.place()));
-                    rolled.messages += rows.len() as u64;
-                    objects.push(self.put(&shelf, rows).await?);
+                for (shelf, leaf) in shelves {
+                    rolled.messages += leaf.len() as u64;
+                    objects.push(self.put(&shelf, leaf, pace()).await?);
                 }
             }
-            let read = read.await;
-            let read = read.map_err(|error| VaultError::Io(std::io::Error::other(error)))?;
+            let read = read.await.map_err(VaultError::Io)?;
             let fault = match read.err() {
                 // What cannot be read may be readable the next time; what is damaged will not.
                 Some(fault) if fault.may_pass() => return Err(VaultError::Log(fault)),
@@ -96,7 +105,7 @@ impl Vault {
         let number = self.log.roll();
         while !self.log.has_rolled(number) {
             if self.log.is_failing() {
-                let full = std::io::Error::other("the log cannot be written now");
+                let full = io::Error::other("the log cannot be written now");
                 return Err(VaultError::Io(full));
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -104,65 +113,62 @@ impl Vault {
         if let Some(why) = self.log.held() {
             return Err(VaultError::Away(why));
         }
-        self.roll().await
+        // Somebody waits for it.
+        self.roll_closed(|| Pace::Ordinary).await
     }
 
     /// The messages of a file of the log, in parts of bounded weight, each by where they belong, and what is wrong with
     /// the rest of it. A file may be far larger than memory: it grows as long as the root key is away.
-    fn unload(&self, file: LogFile) -> (Receiver<Slice>, JoinHandle<Result<(), LogFault>>) {
-        let log = self.log.clone();
+    fn unload(
+        &self,
+        file: LogFile,
+        pace: Pace,
+    ) -> (
+        Receiver<Slice>,
+        impl Future<Output = io::Result<Result<(), LogFault>>> + use<>,
+    ) {
+        let (log, runtime) = (self.log.clone(), Handle::current());
         // One is read while another is sealed.
         let (sender, slices) = channel(1);
         let read = move || {
-            let runtime = Handle::current();
-            let (mut slice, mut weight) = (Slice::new(), 0);
+            let mut slice = Gathering::default();
             // Whoever wanted them may have gone: then nothing is collected.
             let mut room = runtime.block_on(sender.reserve()).ok();
             let read = log.read(&file, |number, record| {
-                let Ok(segment) = SegmentId::parse(record.segment) else {
-                    // INVARIANT: it was one when it was written, and nobody else could have written it.
-                    return;
-                };
-                if weight >= FILE_WEIGHT
+                if slice.weight() >= FILE_WEIGHT
                     && let Some(free) = room.take()
                 {
-                    free.send(std::mem::take(&mut slice));
-                    weight = 0;
+                    free.send(std::mem::take(&mut slice).sorted());
                     room = runtime.block_on(sender.reserve()).ok();
                 }
-                if room.is_none() {
-                    return;
+                if room.is_some() {
+                    // INVARIANT: its segment was one when it was written, and nobody else could have written it.
+                    let _ = slice.put(number, &record);
                 }
-                let shelf = Shelf {
-                    segment,
-                    days: record.days,
-                    day: day_of(record.at),
-                };
-                let row = Row::of(number, &record);
-                weight += row.weight();
-                slice.entry(shelf).or_default().push(row);
             });
             if let Some(free) = room {
-                free.send(slice);
+                free.send(slice.sorted());
             }
             read
         };
-        (slices, tokio::task::spawn_blocking(read))
+        (slices, self.hands.run(pace, read))
     }
 
     /// Seals messages, which stand in order, and puts them in the object store. They do not count yet.
     pub(crate) async fn put(
         &self,
         shelf: &Shelf,
-        rows: Vec<Row>,
+        sheet: impl Sheet + 'static,
+        pace: Pace,
     ) -> Result<VaultObject, VaultError> {
         let id = ObjectId::generate().to_string();
         let path = format!("{}/{}/{id}.parquet", shelf.segment, shelf.day);
         let key = self.keys.for_file(&shelf.segment, &path).await?;
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        let rows = sheet.len();
+        let (Some(first), Some(last)) = (sheet.view(0), sheet.view(rows.wrapping_sub(1))) else {
             return Err(VaultError::Sealed(SealedError::Empty));
         };
-        let times = || rows.iter().map(|row| row.at);
+        let times = || sheet.views().map(|view| view.at);
         let mut object = VaultObject {
             state: ObjectState::Writing,
             segment: shelf.segment.clone(),
@@ -170,7 +176,7 @@ impl Vault {
             day: shelf.day,
             key_version: key.version,
             wrapped: key.wrapped,
-            rows: rows.len() as u64,
+            rows: rows as u64,
             bytes: 0,
             from_at: times().min().unwrap_or_default(),
             to_at: times().max().unwrap_or_default(),
@@ -184,9 +190,9 @@ impl Vault {
             .vault()
             .begin_objects(std::slice::from_ref(&object))
             .await?;
-        let (rows, path) = (Arc::new(rows), object.path.clone());
-        let sealed = tokio::task::spawn_blocking(move || seal(&rows, &key.key, &path)).await;
-        let sealed = sealed.map_err(|error| VaultError::Io(std::io::Error::other(error)))??;
+        let path = object.path.clone();
+        let sealing = self.hands.run(pace, move || seal(&sheet, &key.key, &path));
+        let sealed = sealing.await.map_err(VaultError::Io)??;
         object.bytes = sealed.len() as u64;
         self.place.put(&object.path, Bytes::from(sealed)).await?;
         Ok(object)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Record, Wiped};
+use crate::{Record, Wiped, sheet::weight};
 use palisade_core::Timestamp;
 
 /// A kept message. What it says is wiped from memory when this is dropped.
@@ -58,13 +58,8 @@ impl Row {
         (!self.withheld).then_some(&self.payload)
     }
 
-    /// By what messages stand in order: device, time, number.
-    pub(crate) fn place(&self) -> (&str, i64, u64) {
-        (&self.device, self.at, self.number)
-    }
-
     /// About how much memory it takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        200 + self.topic.len() + self.properties.len() + self.payload.len()
+        weight(&self.topic, &self.properties, &self.payload)
     }
 }

@@ -4,7 +4,7 @@
 
 mod source;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, iter::Peekable, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, StringArray, TimestampNanosecondArray,
@@ -29,7 +29,10 @@ use parquet::{
 };
 use source::Source;
 
-use crate::Row;
+use crate::{
+    Row,
+    sheet::{Sheet, View},
+};
 
 /// Messages in a group, the unit of what is read: a device's day is a part of one.
 const GROUP: usize = 16 * 1024;
@@ -93,7 +96,7 @@ fn schema() -> Arc<Schema> {
 }
 
 /// The bytes of a sealed file of these messages, which stand in order, for this path.
-pub(crate) fn seal(rows: &[Row], key: &Secret, path: &str) -> Result<Vec<u8>, SealedError> {
+pub(crate) fn seal(sheet: &impl Sheet, key: &Secret, path: &str) -> Result<Vec<u8>, SealedError> {
     let encryption = FileEncryptionProperties::builder(key.expose().to_vec())
         .with_aad_prefix(path.as_bytes().to_vec())
         .build()?;
@@ -103,50 +106,51 @@ pub(crate) fn seal(rows: &[Row], key: &Secret, path: &str) -> Result<Vec<u8>, Se
         .with_file_encryption_properties(encryption)
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties))?;
-    let mut left = rows;
-    while !left.is_empty() {
-        let (group, behind) = left.split_at(group_of(left));
-        writer.write(&to_batch(group)?)?;
+    let mut views = sheet.views().peekable();
+    while views.peek().is_some() {
+        writer.write(&to_batch(&group_of(&mut views))?)?;
         writer.flush()?;
-        left = behind;
     }
     Ok(writer.into_inner()?)
 }
 
-/// How many of the messages go into the next group.
-fn group_of(rows: &[Row]) -> usize {
-    let mut weight = 0;
-    let fits = rows.iter().take(GROUP).take_while(|row| {
-        weight += row.weight();
-        weight <= GROUP_WEIGHT
-    });
-    fits.count().max(1)
+/// The messages that go into the next group: one at least.
+fn group_of<'a>(views: &mut Peekable<impl Iterator<Item = View<'a>>>) -> Vec<View<'a>> {
+    let (mut group, mut weight) = (Vec::new(), 0);
+    while let Some(view) = views.next_if(|view| {
+        group.is_empty() || (group.len() < GROUP && weight + view.weight() <= GROUP_WEIGHT)
+    }) {
+        weight += view.weight();
+        group.push(view);
+    }
+    group
 }
 
-fn to_batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
-    let text = |of: fn(&Row) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
-    };
-    let bytes = |of: fn(&Row) -> &[u8]| -> ArrayRef {
-        Arc::new(BinaryArray::from_iter_values(rows.iter().map(of)))
-    };
+fn to_batch(rows: &[View<'_>]) -> Result<RecordBatch, ArrowError> {
     let at = TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| row.at));
+    let numbers = rows.iter().map(|row| row.number);
     let columns: Vec<ArrayRef> = vec![
-        text(|row| &row.device),
+        text(rows.iter().map(|row| row.device)),
         Arc::new(at.with_timezone("UTC")),
-        Arc::new(UInt64Array::from_iter_values(
-            rows.iter().map(|row| row.number),
-        )),
-        text(|row| &row.product),
-        text(|row| &row.topic),
+        Arc::new(UInt64Array::from_iter_values(numbers)),
+        text(rows.iter().map(|row| row.product)),
+        text(rows.iter().map(|row| row.topic)),
         Arc::new(UInt8Array::from_iter_values(rows.iter().map(|row| row.qos))),
         Arc::new(BooleanArray::from_iter(
             rows.iter().map(|row| Some(row.retain)),
         )),
-        bytes(|row| &row.properties),
-        bytes(|row| &row.payload),
+        bytes(rows.iter().map(|row| row.properties)),
+        bytes(rows.iter().map(|row| row.payload)),
     ];
     RecordBatch::try_new(schema(), columns)
+}
+
+fn text<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+fn bytes<'a>(values: impl Iterator<Item = &'a [u8]>) -> ArrayRef {
+    Arc::new(BinaryArray::from_iter_values(values))
 }
 
 /// The messages of a sealed file, in order.

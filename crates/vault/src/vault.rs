@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Log, LogError, LogFault, LogFile, Mark, Objects, ObjectsConfig, ObjectsError, Opened, RollAt,
     Worked,
+    hands::Hands,
     keys::{KeyError, SegmentKeys},
     meter::{Meter, Reading},
     sealed::SealedError,
@@ -40,6 +41,9 @@ pub struct VaultConfig {
     pub roll_mb: u32,
     /// After how many seconds it is, however small.
     pub roll_after_s: u32,
+    /// While less of the log than this waits to be rolled, in megabytes, rolling it takes what the doors leave of the
+    /// processors; from there on it takes its share. 0: always its share.
+    pub roll_gently_mb: u32,
     /// The folder of sealed files, where `vault.objects` names no store; relative to the data directory.
     pub objects_dir: PathBuf,
     /// How many messages an account or a token may read within a minute, about.
@@ -55,6 +59,7 @@ impl Default for VaultConfig {
         Self {
             roll_mb: 32,
             roll_after_s: 600,
+            roll_gently_mb: 1024,
             objects_dir: PathBuf::from("vault/objects"),
             read_per_minute: 100_000,
             objects: ObjectsConfig::default(),
@@ -152,6 +157,9 @@ pub struct Vault {
     pub(crate) clock: Arc<dyn Clock>,
     journal: Arc<dyn Journal>,
     pub(crate) log: Arc<Log>,
+    /// Below so many bytes that wait to be rolled they are rolled gently.
+    pub(crate) roll_gently: u64,
+    pub(crate) hands: Hands,
     pub(crate) keys: SegmentKeys,
     pub(crate) root: Arc<dyn VersionedWrap>,
     pub(crate) objects: Arc<dyn ObjectStore>,
@@ -220,6 +228,8 @@ impl Vault {
             clock,
             journal,
             log: Arc::new(log),
+            roll_gently: u64::from(config.roll_gently_mb) * 1024 * 1024,
+            hands: Hands::default(),
             keys,
             root,
             objects: place.reader(),

@@ -225,6 +225,13 @@ impl Log {
         self.shared.files.lock().closed.clone()
     }
 
+    /// How long those files are together, in bytes.
+    #[must_use]
+    pub fn closed_bytes(&self) -> u64 {
+        let len = |file: &LogFile| self.disk.len(&name_of(file.number)).unwrap_or_default();
+        self.closed().iter().map(len).sum()
+    }
+
     /// All files, as far as they are durable, the oldest first.
     #[must_use]
     pub fn files(&self) -> Vec<LogFile> {

@@ -12,7 +12,7 @@ use std::{
 use palisade_core::DeviceId;
 use palisade_store::{ObjectFilter, ObjectState, VaultHold, VaultObject, day_of};
 
-use crate::{Row, Vault, VaultError, roll::Shelf, sealed::Rows};
+use crate::{Row, Vault, VaultError, hands::Pace, roll::Shelf, sealed::Rows};
 
 /// About how much memory the messages of one sealed file take, in bytes, before it is written.
 pub(crate) const FILE_WEIGHT: usize = 64 * 1024 * 1024;
@@ -113,7 +113,9 @@ impl Vault {
         shelf: &Shelf,
         objects: &[VaultObject],
     ) -> Result<Vec<VaultObject>, VaultError> {
-        let after = self.rewrite(shelf, objects, |_| true).await?;
+        let after = self
+            .rewrite((shelf, objects), |_| true, Pace::Gentle)
+            .await?;
         self.replace(objects, &after).await?;
         Ok(after)
     }
@@ -213,7 +215,10 @@ impl Vault {
         }
         let objects = std::slice::from_ref(object);
         let keep = |row: &Row| &*row.device != device.as_str();
-        let after = self.rewrite(&Shelf::of(object), objects, keep).await?;
+        // Somebody waits for it.
+        let after = self
+            .rewrite((&Shelf::of(object), objects), keep, Pace::Ordinary)
+            .await?;
         self.replace(objects, &after).await?;
         let left: u64 = after.iter().map(|one| one.rows).sum();
         Ok(Worked {
@@ -261,9 +266,9 @@ impl Vault {
     /// Writes the messages of files anew that are to be kept, in order. The new files do not count yet.
     async fn rewrite(
         &self,
-        shelf: &Shelf,
-        objects: &[VaultObject],
+        (shelf, objects): (&Shelf, &[VaultObject]),
         keep: impl Fn(&Row) -> bool,
+        pace: Pace,
     ) -> Result<Vec<VaultObject>, VaultError> {
         let mut merged = Merged::open(self, objects).await?;
         let mut written = Vec::new();
@@ -279,14 +284,14 @@ impl Vault {
             // A device's messages stay together, unless they alone are too many.
             let is_next_device = rows.last().is_some_and(|last| last.device != row.device);
             if weight >= 2 * FILE_WEIGHT || (weight >= FILE_WEIGHT && is_next_device) {
-                written.push(self.put(shelf, std::mem::take(&mut rows)).await?);
+                written.push(self.put(shelf, std::mem::take(&mut rows), pace).await?);
                 weight = 0;
             }
             weight += row.weight();
             rows.push(row);
         }
         if !rows.is_empty() {
-            written.push(self.put(shelf, rows).await?);
+            written.push(self.put(shelf, rows, pace).await?);
         }
         Ok(written)
     }

@@ -14,6 +14,8 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     fn list(&self) -> io::Result<Vec<String>>;
     /// What a file holds.
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
+    /// How long a file is, in bytes.
+    fn len(&self, name: &str) -> io::Result<u64>;
     /// Makes a file that is not there.
     fn create(&self, name: &str) -> io::Result<Box<dyn Append>>;
     /// Takes a file away, durably.
@@ -76,6 +78,10 @@ impl Disk for Directory {
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(File::open(self.path.join(name))?))
+    }
+
+    fn len(&self, name: &str) -> io::Result<u64> {
+        Ok(std::fs::metadata(self.path.join(name))?.len())
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn Append>> {

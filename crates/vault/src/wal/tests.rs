@@ -87,6 +87,12 @@ impl Disk for Memory {
         Ok(Box::new(io::Cursor::new(file.bytes.clone())))
     }
 
+    fn len(&self, name: &str) -> io::Result<u64> {
+        let files = self.files.lock();
+        let file = files.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(file.bytes.len() as u64)
+    }
+
     fn create(&self, name: &str) -> io::Result<Box<dyn Append>> {
         self.spend()?;
         let before = self.files.lock().insert(name.to_owned(), File::default());
@@ -217,6 +223,24 @@ fn what_was_durable_is_read_back_in_order() {
     assert!(damage.is_empty());
     assert_eq!(all(&log).0, wanted);
     assert_eq!(keep(&log, b"five"), Ok(5));
+}
+
+#[test]
+fn how_much_of_the_log_waits_is_known_after_a_start_too() {
+    let (disk, mark) = three_files();
+    let long: u64 = disk
+        .files
+        .lock()
+        .values()
+        .map(|file| file.bytes.len() as u64)
+        .sum();
+    let Opened { log, .. } = open(&disk, NEVER, mark);
+    assert_eq!((log.closed().len(), log.closed_bytes()), (3, long));
+    log.remove(1).expect("is removed");
+    let left = log.closed_bytes();
+    assert!(left < long && left > 0);
+    assert!(durable(&log, keep(&log, &[1; 5000]).expect("kept")));
+    assert_eq!(log.closed_bytes(), left, "what is written to does not wait");
 }
 
 #[test]
