@@ -2,10 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::Router;
@@ -30,7 +27,7 @@ use crate::{
     config::{ApiConfig, ApiConfigError},
     devices::{self, Devices},
     doctor::{self, Premises},
-    operators::{self, MetricsRender, Operators},
+    operators::{self, MetricsRender, Operators, Phase, SharedPhase},
     people::{self, PeopleParts, PeopleState},
     serve::{ServeOptions, serve_plain, serve_tls},
     tls,
@@ -111,7 +108,7 @@ pub struct Api {
     people: PeopleState,
     doors: Mutex<Vec<Door>>,
     addresses: Addresses,
-    ready: Arc<AtomicBool>,
+    phase: SharedPhase,
 }
 
 #[derive(Default)]
@@ -137,10 +134,10 @@ impl Api {
     pub async fn open(parts: ApiParts) -> Result<Arc<Self>, ApiError> {
         let config = parts.config.clone();
         config.check()?;
-        let ready = Arc::new(AtomicBool::new(false));
+        let phase = SharedPhase::default();
         let devices = Devices::new(&parts);
         let people = PeopleState::new(people_parts(&parts));
-        let operators = Operators::new(&parts, (devices.clone(), people.clone()), ready.clone());
+        let operators = Operators::new(&parts, (devices.clone(), people.clone()), phase.clone());
         let mut doors = Vec::new();
         let mut options = config.devices.limits.options(devices::MAX_BODY);
         options.on_refused = Some(devices.on_refused());
@@ -178,7 +175,7 @@ impl Api {
             people,
             doors: Mutex::new(doors),
             addresses,
-            ready,
+            phase,
         }))
     }
 
@@ -200,9 +197,9 @@ impl Api {
         self.addresses.operators.clone()
     }
 
-    /// Says whether the server as a whole is ready to serve; `/readyz` tells, and asks the store besides.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::SeqCst);
+    /// Says how far the server as a whole is; `/readyz` tells, and looks at its parts besides.
+    pub fn set_phase(&self, phase: Phase) {
+        *self.phase.lock() = phase;
     }
 
     /// Serves until cancelled, then lets requests end. It serves once: a second call returns at once.

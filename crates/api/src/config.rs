@@ -68,6 +68,9 @@ pub struct OperatorsConfig {
     /// Where operators' tools connect. There is no TLS and no authentication: keep it on a loopback
     /// address, or on a network that only they reach.
     pub listen: Vec<SocketAddr>,
+    /// Seconds that `/readyz` says that the server ends before anything closes: as long as a load balancer needs to hear
+    /// of it and send clients elsewhere. It serves as ever meanwhile.
+    pub drain_notice_s: u64,
 }
 
 /// What connections and requests of an HTTPS door may take.
@@ -151,6 +154,7 @@ impl Default for OperatorsConfig {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9464))],
+            drain_notice_s: 0,
         }
     }
 }

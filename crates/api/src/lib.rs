@@ -20,5 +20,5 @@ pub use api::{Api, ApiError, ApiParts};
 pub use config::{
     ApiConfig, ApiConfigError, DevicesConfig, HttpLimits, OperatorsConfig, PeopleConfig,
 };
-pub use operators::MetricsRender;
+pub use operators::{MetricsRender, Phase};
 pub use people::setup;

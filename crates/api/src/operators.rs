@@ -1,19 +1,14 @@
 //! The door for operators: whether the server lives, whether it is ready, and its numbers.
 
 mod metrics;
+mod ready;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -27,6 +22,9 @@ use palisade_respond::Respond;
 use palisade_store::Store;
 use tokio::sync::Mutex;
 
+pub use self::ready::Phase;
+pub(crate) use self::ready::SharedPhase;
+
 use self::metrics::Census;
 use crate::{
     ApiParts, config::HttpLimits, devices::Devices, people::PeopleState, serve::ServeOptions,
@@ -34,9 +32,6 @@ use crate::{
 
 /// Renders the metrics of the process in Prometheus' text format.
 pub type MetricsRender = Arc<dyn Fn() -> String + Send + Sync>;
-
-/// How long the database may take to answer before the server is not ready.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The state of the door.
 pub(crate) struct Operators {
@@ -52,7 +47,7 @@ pub(crate) struct Operators {
     people: PeopleState,
     render: Option<MetricsRender>,
     version: &'static str,
-    ready: Arc<AtomicBool>,
+    phase: SharedPhase,
     census: Mutex<Option<Census>>,
 }
 
@@ -60,7 +55,7 @@ impl Operators {
     pub(crate) fn new(
         parts: &ApiParts,
         (devices, people): (Arc<Devices>, PeopleState),
-        ready: Arc<AtomicBool>,
+        phase: SharedPhase,
     ) -> Arc<Self> {
         Arc::new(Self {
             store: parts.store.clone(),
@@ -75,13 +70,13 @@ impl Operators {
             people,
             render: parts.metrics.clone(),
             version: parts.version,
-            ready,
+            phase,
             census: Mutex::default(),
         })
     }
 
     fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::SeqCst)
+        *self.phase.lock() == Phase::Serving
     }
 }
 
@@ -96,25 +91,10 @@ pub(crate) fn options() -> ServeOptions {
 pub(crate) fn router(state: Arc<Operators>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
+        .route("/readyz", get(ready::readyz))
         .route("/metrics", get(metrics))
         .route("/root.pem", get(root))
         .with_state(state)
-}
-
-async fn readyz(State(operators): State<Arc<Operators>>) -> Response {
-    let not_ready = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
-    if !operators.is_ready() {
-        return not_ready("starting or stopping\n");
-    }
-    match tokio::time::timeout(PATIENCE, operators.store.ping()).await {
-        Ok(Ok(())) => "ready\n".into_response(),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            not_ready("the database failed\n")
-        }
-        Err(_) => not_ready("the database does not answer\n"),
-    }
 }
 
 /// The root certificate: it says whose door this is, which has no TLS that would.

@@ -125,6 +125,7 @@ use crate::{
 use access_log::AccessLog;
 pub(crate) use access_log::AccessLogStats;
 use denials::Denials;
+pub(crate) use doctor::readiness;
 use routes::Routes;
 
 /// Where the OpenAPI document is.

@@ -2,6 +2,7 @@
 //! policy, ledger and disk.
 
 mod deadlines;
+mod goodbye;
 mod keep;
 mod publish;
 mod registry;
@@ -16,7 +17,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -88,6 +89,7 @@ pub struct Broker {
     sink: OnceLock<Arc<dyn TelemetrySink>>,
     next_number: AtomicU64,
     revocations: AtomicU64,
+    is_draining: AtomicBool,
     started: Instant,
 }
 
@@ -126,6 +128,7 @@ impl Broker {
             sink: OnceLock::new(),
             next_number: AtomicU64::new(1),
             revocations: AtomicU64::new(0),
+            is_draining: AtomicBool::new(false),
             started: Instant::now(),
             blocks,
             config,

@@ -8,6 +8,9 @@ use std::{
 use palisade_core::{Network, ServiceId};
 use serde::{Deserialize, Serialize};
 
+/// The longest name of another server.
+const MAX_REFERENCE: usize = 255;
+
 /// The MQTT gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,7 +60,12 @@ pub struct GatewayConfig {
     /// Seconds of the windows in which the event stream is told what each session did (messages, bytes,
     /// packets); a session that did nothing is not mentioned. 0 is never.
     pub statistics_interval_s: u64,
-    /// Seconds that a graceful shutdown waits for connections to end.
+    /// Seconds over which a graceful shutdown closes the sessions, one after the other, so that a fleet does not come
+    /// back, here or elsewhere, in one instant; 0 is at once. Nobody new is let in meanwhile.
+    pub drain_spread_s: u64,
+    /// Which server clients are to use meanwhile (`mqtt-2.fleet.example:8883`); those that speak MQTT 5 are told.
+    pub drain_to: Option<String>,
+    /// Seconds that a graceful shutdown then waits for connections to end.
     pub drain_timeout_s: u64,
     /// Networks that no action ever blocks: those of people who administer, of gateways that many devices
     /// share, of this machine itself.
@@ -128,6 +136,8 @@ impl Default for GatewayConfig {
             max_retained_bytes: 1024 * 1024 * 1024,
             status_interval_s: 10,
             statistics_interval_s: 60,
+            drain_spread_s: 0,
+            drain_to: None,
             drain_timeout_s: 10,
             never_block: loopback(),
             device: PrincipalLimits::default(),
@@ -222,6 +232,14 @@ impl GatewayConfig {
         if self.receive_maximum == 0 || self.max_inflight == 0 {
             return Err(ConfigError::Window);
         }
+        let is_reference = |to: &&String| {
+            !to.is_empty()
+                && to.len() <= MAX_REFERENCE
+                && to.chars().all(|one| one.is_ascii_graphic())
+        };
+        if self.drain_to.as_ref().is_some_and(|to| !is_reference(&to)) {
+            return Err(ConfigError::Reference);
+        }
         Ok(())
     }
 }
@@ -247,6 +265,11 @@ pub enum ConfigError {
     /// A window of nothing.
     #[error("gateway.receive_maximum and gateway.max_inflight are at least 1")]
     Window,
+    /// What no client could follow.
+    #[error(
+        "gateway.drain_to is a host and a port, as in mqtt-2.fleet.example:8883, of at most 255 characters"
+    )]
+    Reference,
 }
 
 #[cfg(test)]

@@ -312,8 +312,9 @@ impl Connection {
 
     fn say_last_words(&mut self, turn: &mut Turn<'_, '_>, ending: Ending) {
         if let Some((reason, words)) = ending.tell {
+            let elsewhere = self.broker.server_reference(reason);
             self.encoder
-                .disconnect(&mut turn.scratch.plain_out, reason, words);
+                .disconnect(&mut turn.scratch.plain_out, reason, words, elsewhere);
             self.counted.quiet.packets_out += 1;
         }
         let _ = self.link.poll_send(turn.cx, turn.scratch);

@@ -1,5 +1,6 @@
 //! The gateway as others hold it: opened, run, asked, and told to close sessions.
 
+mod drain;
 mod listen;
 mod seen;
 mod sessions;
@@ -25,11 +26,7 @@ use palisade_policy::Pdp;
 use palisade_proxied::Balancers;
 use palisade_store::{Block, Store, StoreError};
 use parking_lot::Mutex;
-use tokio::{
-    sync::Semaphore,
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use sessions::{Presence, SessionInfo};
@@ -41,7 +38,6 @@ use crate::{
     config::{ConfigError, GatewayConfig},
     connection::Entrance,
     persist::{LoadError, Seal},
-    session::Close,
     tap::{TooManyWatchers, WatchStats, Watching},
 };
 use listen::{Hall, Listener};
@@ -109,9 +105,6 @@ pub struct Gateway {
     local_addrs: Vec<SocketAddr>,
     insecure_addr: Option<SocketAddr>,
 }
-
-/// How often a shutdown looks for connections that came in at the last moment.
-const LAST_CALL: Duration = Duration::from_millis(100);
 
 impl Gateway {
     /// Binds the listeners (port 0 takes any free port) and brings back the sessions that survived.
@@ -183,15 +176,15 @@ impl Gateway {
         self.insecure_addr
     }
 
-    /// Serves until cancelled; then tells every client, waits for connections to end, and writes down
-    /// what is left.
+    /// Serves until cancelled; then lets nobody in, tells every client over the time that is configured, waits for
+    /// connections to end, and writes down what is left.
     ///
     /// # Errors
     /// When a part of the gateway stopped by itself.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) -> Result<(), GatewayError> {
         // Each outlives the one before: the doors, those who work for sessions, the way to the disk.
         let (doors, work, disk) = (
-            cancel.child_token(),
+            CancellationToken::new(),
             CancellationToken::new(),
             CancellationToken::new(),
         );
@@ -214,8 +207,11 @@ impl Gateway {
             () = cancel.cancelled() => Ok(()),
             Some(_) = parts.join_next() => Err(GatewayError::Stopped),
         };
+        if result.is_ok() {
+            self.close_over_time(&hall.connections).await;
+        }
         doors.cancel();
-        self.drain(&hall.connections).await;
+        self.close_what_is_left(&hall.connections).await;
         work.cancel();
         while parts.join_next().await.is_some() {}
         disk.cancel();
@@ -246,25 +242,6 @@ impl Gateway {
         if broker.config.status_interval_s > 0 {
             let every = Duration::from_secs(broker.config.status_interval_s);
             parts.spawn(status::publish(broker.clone(), every, work.clone()));
-        }
-    }
-
-    async fn drain(&self, connections: &TaskTracker) {
-        let patience = Duration::from_secs(self.broker.config.drain_timeout_s);
-        let end = Instant::now() + patience;
-        connections.close();
-        loop {
-            for session in self.broker.registry.all() {
-                session.close(Close::Shutdown);
-            }
-            if timeout(LAST_CALL, connections.wait()).await.is_ok() {
-                return;
-            }
-            if Instant::now() >= end {
-                let left = connections.len();
-                tracing::warn!(left, "connections did not end in time");
-                return;
-            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! `palisade serve`: the server, made of its parts.
 //!
-//! The order of an end is the reverse of the beginning: the server says that it is not ready, the doors
-//! stop and drain, what kept the capabilities fresh stops, the ledger writes what it holds, the database
+//! The order of an end is the reverse of the beginning: the server says that it is not ready, the door for MQTT lets
+//! nobody in and sends away whom it has, the other doors drain, what kept the capabilities fresh stops, the ledger writes what it holds, the database
 //! closes. Each task has an owner here that awaits it.
 
 mod drills;
@@ -17,7 +17,10 @@ mod telemetry;
 use std::time::Duration;
 
 use clap::Args;
-use palisade_api::doctor::{Memory, dangers};
+use palisade_api::{
+    Phase,
+    doctor::{Memory, dangers},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -42,7 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
   PALISADE_GATEWAY__LISTEN=127.0.0.1:8883 palisade serve --data ./data
 
 The first start makes keys, CA and database, and prints a set-up token for `palisade login`.
-SIGTERM or an interrupt ends it gracefully; a second one ends it at once.")]
+SIGTERM or an interrupt ends it gracefully (operators.drain_notice_s, gateway.drain_spread_s); a second one
+ends it at once.")]
 pub(crate) struct ServeCommand {
     #[command(flatten)]
     data: DataArgs,
@@ -91,14 +95,15 @@ async fn serve(config: &Config, data: &DataDir, memory: Memory) -> Result<(), Fa
     warn_of_dangers(config);
     let house = House::open(config, data, memory).await?;
     let mut keepers = house.keepers();
-    let mut doors = house.doors();
+    let [mut mqtt, mut https] = house.doors();
     house.welcome(data).await?;
-    house.api.set_ready(true);
+    house.api.set_phase(Phase::Serving);
     notify::send("READY=1");
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %data.path().display(), "palisade serves");
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
-        ended = doors.first() => Err(ended),
+        ended = mqtt.first() => Err(ended),
+        ended = https.first() => Err(ended),
         ended = keepers.first() => Err(ended),
     };
     match &ended {
@@ -110,14 +115,18 @@ async fn serve(config: &Config, data: &DataDir, memory: Memory) -> Result<(), Fa
         ),
     }
     notify::send("STOPPING=1");
-    house.api.set_ready(false);
-    let drain = Duration::from_secs(config.gateway.drain_timeout_s) + PATIENCE;
-    close(house, doors, keepers, drain).await;
+    house.api.set_phase(Phase::Draining);
+    if ended.is_ok() {
+        tokio::time::sleep(Duration::from_secs(config.operators.drain_notice_s)).await;
+    }
+    let gateway = &config.gateway;
+    let drain = Duration::from_secs(gateway.drain_spread_s + gateway.drain_timeout_s) + PATIENCE;
+    close(house, [mqtt, https, keepers], drain).await;
     ended.map_err(|ended| Failure::new(format!("the {} ended: {}", ended.part, ended.why)))
 }
 
-async fn close(house: House, doors: Tasks, keepers: Tasks, drain: Duration) {
-    for tasks in [doors, keepers] {
+async fn close(house: House, parts: [Tasks; 3], drain: Duration) {
+    for tasks in parts {
         for ended in tasks.stop(drain).await {
             tracing::error!(
                 part = ended.part,

@@ -12,7 +12,10 @@ use palisade_gateway::{GatewayStats, WatchStats};
 use palisade_policy::PdpStats;
 use palisade_respond::Respond;
 
-use super::{Operators, PATIENCE};
+use super::Operators;
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a count of the fleet is shown before it is taken again: it reads every device.
 const FRESH: Duration = Duration::from_secs(15);

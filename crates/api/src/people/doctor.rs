@@ -66,26 +66,46 @@ async fn get_doctor(
     })
 }
 
+/// The parts without which no client can be served. What is wrong and stops no client is not among them: whoever could
+/// end the door by cutting the audit log would have found a way to end the door.
+pub(crate) async fn readiness(state: &PeopleState) -> Vec<Finding> {
+    let parts = state.parts();
+    let now = parts.clock.now();
+    let mut findings = vec![database(state).await];
+    findings.extend(doctor::room(&parts.premises.data));
+    findings.extend(certificates(&parts.identity, now));
+    findings.push(doctor::crl(parts.identity.crl_valid_until(), now));
+    findings.push(vault(state));
+    findings
+}
+
+async fn database(state: &PeopleState) -> Finding {
+    in_time(state.parts().store.ping())
+        .await
+        .map_or_else(|failed| failed, |()| Finding::ok(DATABASE, "it answers"))
+}
+
+fn vault(state: &PeopleState) -> Finding {
+    let parts = state.parts();
+    doctor::vault(
+        parts.vault.is_failing(),
+        parts.vault.newest(),
+        parts.gateway.stats().not_kept,
+        parts.vault.trouble().as_deref(),
+    )
+}
+
 async fn examine(state: &PeopleState) -> Vec<Finding> {
     let parts = state.parts();
     let now = parts.clock.now();
-    let mut findings = vec![
-        in_time(parts.store.ping())
-            .await
-            .map_or_else(|failed| failed, |()| Finding::ok(DATABASE, "it answers")),
-    ];
+    let mut findings = vec![database(state).await];
     findings.extend(doctor::room(&parts.premises.data));
     findings.extend(ledger(state).await);
     findings.extend(certificates(&parts.identity, now));
     findings.push(doctor::crl(parts.identity.crl_valid_until(), now));
     findings.push(doctor::detection(&parts.detect.stats()));
     findings.push(doctor::rules(&parts.rules.status()));
-    findings.push(doctor::vault(
-        parts.vault.is_failing(),
-        parts.vault.newest(),
-        parts.gateway.stats().not_kept,
-        parts.vault.trouble().as_deref(),
-    ));
+    findings.push(vault(state));
     findings.push(doctor::memory(&parts.premises.memory, doctor::has_swap()));
     findings.extend(doctor::retention(parts.vault.waits_for_clock()));
     findings.push(doctor::switch(&parts.respond.switch()));

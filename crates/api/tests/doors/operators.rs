@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use palisade_api::Phase;
 use tokio::net::TcpStream;
 
 use crate::house::House;
@@ -30,16 +31,36 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
+/// The checks of `/readyz` that failed.
+async fn failed(address: SocketAddr) -> Vec<String> {
+    let (_, text) = get(address, "/readyz").await;
+    let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let checks = answer["checks"].as_array().expect("a list").iter();
+    let failed = checks.filter(|check| check["level"] == "fail");
+    let named: Vec<String> = failed
+        .map(|check| check["check"].as_str().expect("a name").to_owned())
+        .collect();
+    assert_eq!(answer["ready"], named.is_empty());
+    named
+}
+
 #[tokio::test]
 async fn the_server_lives_at_once_and_is_ready_when_it_says_so_and_the_database_answers() {
     let house = House::open().await;
     let address = house.api.operators_addrs()[0];
     assert_eq!(get(address, "/healthz").await.0, 200);
     assert_eq!(get(address, "/readyz").await.0, 503);
-    house.api.set_ready(true);
-    assert_eq!(get(address, "/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(failed(address).await, ["server"]);
+    house.api.set_phase(Phase::Serving);
+    assert_eq!(get(address, "/readyz").await.0, 200);
+    assert_eq!(failed(address).await, [""; 0]);
+    house.api.set_phase(Phase::Draining);
+    assert_eq!(get(address, "/readyz").await.0, 503);
+    assert_eq!(failed(address).await, ["server"]);
+    house.api.set_phase(Phase::Serving);
     house.store.close().await;
     assert_eq!(get(address, "/readyz").await.0, 503);
+    assert_eq!(failed(address).await, ["database"]);
     assert_eq!(get(address, "/healthz").await.0, 200);
     house.close().await;
 }

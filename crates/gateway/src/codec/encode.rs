@@ -25,6 +25,8 @@ pub struct ConnAck {
     pub reason: u8,
     /// Why, for people.
     pub reason_string: Option<String>,
+    /// Which other server to use.
+    pub server_reference: Option<String>,
     /// Whether an earlier session goes on.
     pub session_present: bool,
     /// How many unacknowledged messages the server takes at once.
@@ -78,6 +80,7 @@ impl Encoder {
             reason_code: v5::ConnectAckReason::try_from(connack.reason)
                 .unwrap_or(v5::ConnectAckReason::UnspecifiedError),
             reason_string: connack.reason_string.as_deref().map(Into::into),
+            server_reference: connack.server_reference.as_deref().map(Into::into),
             ..v5::ConnectAck::default()
         };
         if connack.reason == reason::SUCCESS {
@@ -146,14 +149,22 @@ impl Encoder {
         out.extend_from_slice(&[0xd0, 0]);
     }
 
-    /// DISCONNECT from the server; version 3.1.1 has none, there the connection just closes.
-    pub fn disconnect(&self, out: &mut Vec<u8>, reason: u8, reason_string: &str) {
+    /// DISCONNECT from the server, and which other server to use, if any; version 3.1.1 has none, there the
+    /// connection just closes.
+    pub fn disconnect(
+        &self,
+        out: &mut Vec<u8>,
+        reason: u8,
+        reason_string: &str,
+        server_reference: Option<&str>,
+    ) {
         if self.version == Version::V3 {
             return;
         }
         let code = v5::DisconnectReasonCode::try_from(reason)
             .unwrap_or(v5::DisconnectReasonCode::UnspecifiedError);
         let mut packet = v5::Disconnect::new(code);
+        packet.server_reference = server_reference.map(Into::into);
         if !reason_string.is_empty() {
             packet.reason_string = Some(reason_string.into());
         }

@@ -20,6 +20,8 @@ pub const CLIENT_ID_NOT_VALID: u8 = 0x85;
 pub const NOT_AUTHORIZED: u8 = 0x87;
 /// The server cannot do its work now.
 pub const SERVER_UNAVAILABLE: u8 = 0x88;
+/// The server takes nobody now; try again, here or elsewhere.
+pub const SERVER_BUSY: u8 = 0x89;
 /// The server is going down.
 pub const SHUTTING_DOWN: u8 = 0x8B;
 /// The authentication method is not served.
@@ -46,6 +48,8 @@ pub const QUOTA_EXCEEDED: u8 = 0x97;
 pub const ADMINISTRATIVE: u8 = 0x98;
 /// What the payload says has another form than is demanded there.
 pub const PAYLOAD_FORMAT_INVALID: u8 = 0x99;
+/// Another server is to be used meanwhile; which, says the server reference.
+pub const USE_ANOTHER_SERVER: u8 = 0x9C;
 /// Connections come too fast.
 pub const CONNECTION_RATE: u8 = 0x9F;
 

@@ -126,7 +126,7 @@ fn a_reason_string_gives_way_to_the_maximum_packet_size() {
         max_packet_size: 20,
     };
     let mut out = Vec::new();
-    encoder.disconnect(&mut out, reason::NOT_AUTHORIZED, &"long ".repeat(20));
+    encoder.disconnect(&mut out, reason::NOT_AUTHORIZED, &"long ".repeat(20), None);
     assert_eq!(out[0], 0xe0);
     assert!(out.len() <= 20);
     assert!(out.contains(&reason::NOT_AUTHORIZED));
@@ -142,7 +142,7 @@ fn version_3_hears_no_reasons() {
     encoder.ack(&mut out, AckKind::Ack, 7, reason::NOT_AUTHORIZED);
     encoder.suback(&mut out, 8, &[1, reason::NOT_AUTHORIZED]);
     encoder.unsuback(&mut out, 9, &[0x11]);
-    encoder.disconnect(&mut out, reason::NOT_AUTHORIZED, "no");
+    encoder.disconnect(&mut out, reason::NOT_AUTHORIZED, "no", None);
     assert_eq!(out, [0x40, 2, 0, 7, 0x90, 4, 0, 8, 1, 0x80, 0xb0, 2, 0, 9]);
 }
 

@@ -119,6 +119,7 @@ async fn turn_away(broker: &Broker, mut link: Link, source: IpAddr, refusal: Ref
         let connack = ConnAck {
             reason,
             reason_string: Some(words.to_owned()),
+            server_reference: broker.server_reference(reason).map(str::to_owned),
             ..ConnAck::default()
         };
         encoder.connack(&mut answer, &connack);

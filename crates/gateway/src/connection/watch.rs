@@ -33,7 +33,7 @@ impl Connection {
             )),
             Some(Close::Shutdown) => Err(Ending::told(
                 SessionEnd::Shutdown,
-                reason::SHUTTING_DOWN,
+                self.broker.goodbye(reason::SHUTTING_DOWN),
                 "the server is shutting down",
             )),
         }

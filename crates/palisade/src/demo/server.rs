@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use palisade_api::doctor::Memory;
+use palisade_api::{Phase, doctor::Memory};
 
 use crate::{
     config::Config,
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Server {
     house: House,
     keepers: Tasks,
-    doors: Tasks,
+    doors: [Tasks; 2],
     data: DataDir,
     root_pem: String,
     setup_token: String,
@@ -37,7 +37,7 @@ impl Server {
             .ok_or_else(|| Failure::new("a new server has no set-up token"))?;
         let keepers = house.keepers();
         let doors = house.doors();
-        house.api.set_ready(true);
+        house.api.set_phase(Phase::Serving);
         Ok(Self {
             house,
             keepers,
@@ -108,8 +108,8 @@ MQTT is on {mqtt}, enrolment (EST) on {devices}, metrics on http://127.0.0.1:{me
 
     /// Stops it.
     pub(super) async fn stop(self) -> Result<(), Failure> {
-        self.house.api.set_ready(false);
-        for tasks in [self.doors, self.keepers] {
+        self.house.api.set_phase(Phase::Draining);
+        for tasks in self.doors.into_iter().chain([self.keepers]) {
             if let Some(ended) = tasks.stop(PATIENCE).await.first() {
                 return Err(Failure::new(format!(
                     "the {} did not end well: {}",

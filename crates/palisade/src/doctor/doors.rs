@@ -131,6 +131,18 @@ fn judge(
     }
 }
 
+/// The checks of `/readyz` that failed, for people.
+fn why_not(answer: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
+    let checks = answer["checks"].as_array().into_iter().flatten();
+    let failed = checks.filter(|check| check["level"] == "fail");
+    let said = failed.map(|check| {
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        format!("{}: {}", text("check"), text("detail"))
+    });
+    said.collect::<Vec<_>>().join("; ")
+}
+
 /// Asks the running server through the door for operators.
 fn ready(addresses: &[SocketAddr]) -> Finding {
     const CHECK: &str = "server";
@@ -154,12 +166,8 @@ fn ready(addresses: &[SocketAddr]) -> Finding {
     match answer {
         Ok(answer) if answer.status().is_success() => Finding::ok(CHECK, "it runs and is ready"),
         Ok(mut answer) => {
-            let why = answer.body_mut().read_to_string().unwrap_or_default();
-            Finding::fail(
-                CHECK,
-                format!("it runs but is not ready: {}", why.trim()),
-                mend,
-            )
+            let why = why_not(&answer.body_mut().read_to_string().unwrap_or_default());
+            Finding::fail(CHECK, format!("it runs but is not ready: {why}"), mend)
         }
         Err(error) => Finding::fail(CHECK, format!("it runs but does not answer: {error}"), mend),
     }

@@ -373,12 +373,13 @@ impl House {
         }
     }
 
-    /// Opens the doors.
-    pub(crate) fn doors(&self) -> Tasks {
-        let mut tasks = Tasks::default();
-        let cancel = tasks.cancel();
-        tasks.spawn("MQTT door", self.gateway.clone().run(cancel.clone()));
-        tasks.spawn("HTTPS doors", self.api.clone().run(cancel));
+    /// Opens the doors, in the order in which they close: while the door for MQTT sends away whom it has, the others
+    /// still say how that goes.
+    pub(crate) fn doors(&self) -> [Tasks; 2] {
+        let (mut mqtt, mut https) = (Tasks::default(), Tasks::default());
+        let (to_mqtt, to_https) = (mqtt.cancel(), https.cancel());
+        mqtt.spawn("MQTT door", self.gateway.clone().run(to_mqtt));
+        https.spawn("HTTPS doors", self.api.clone().run(to_https));
         for (door, addresses) in [
             ("mqtt", self.gateway.local_addrs()),
             ("devices", self.api.devices_addrs()),
@@ -387,7 +388,7 @@ impl House {
         ] {
             tracing::info!(door, addresses = ?addresses, "a door is open");
         }
-        tasks
+        [mqtt, https]
     }
 
     /// The set-up token, where nobody can log in yet.

@@ -34,6 +34,10 @@ pub(super) struct Applicant<'a> {
 impl Applicant<'_> {
     pub(super) async fn admit(mut self, within: Duration) -> Result<Admitted, Refusal> {
         let broker = self.broker;
+        if broker.is_draining() {
+            let words = "the server is shutting down; try again, here or elsewhere";
+            return Err(self.told(broker.goodbye(reason::SERVER_BUSY), words));
+        }
         if self.connect.auth_method.is_some() {
             let words = "extended authentication is not offered; the certificate is what counts";
             return Err(self.refusal(reason::BAD_AUTHENTICATION_METHOD, words));
