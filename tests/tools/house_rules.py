@@ -13,6 +13,7 @@ FLOORS = {
     "tlog": 1,
     "envelope": 1,
     "proxied": 1,
+    "backup": 1,
     "bus": 2,
     "mail": 2,
     "oidc": 2,

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::{
+    backup::BackupCommand,
     client::{Noun, Verb},
     commands::{
         AccessCommand, AccountCommand, ActionCommand, ApiTokenCommand, ApprovalCommand,
@@ -71,6 +72,9 @@ enum Command {
     /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Backups: make one while the server runs, look whether it is whole, bring it back
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Work on the keys of a server that is stopped
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -174,6 +178,7 @@ impl Cli {
             Command::Recover(command) => command.run(&output).map(crate::done),
             Command::Doctor(command) => command.run(&output),
             Command::Config(command) => command.run(&output).map(crate::done),
+            Command::Backup(command) => command.run(&output).map(crate::done),
             Command::Keys(command) => command.run(&output).map(crate::done),
             Command::Login(command) => command.run(&output).map(crate::done),
             Command::Logout(command) => command.run(&output).map(crate::done),

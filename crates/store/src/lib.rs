@@ -10,6 +10,7 @@ mod accounts;
 mod actions;
 mod approvals;
 mod audits;
+mod backup;
 mod baselines;
 mod blocks;
 mod cases;
