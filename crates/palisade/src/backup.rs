@@ -25,7 +25,8 @@ pub(crate) enum BackupCommand {
     /// Back up an installation into one file, while its server runs or not
     #[command(after_help = "Examples:
   palisade backup create --data /var/lib/palisade --out /mnt/backup/palisade.backup
-  palisade backup create --data /var/lib/palisade --out palisade.backup.age --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kdqglm8sj8vnn0z
+  palisade backup create --data /var/lib/palisade --out palisade.backup.age \\
+    --recipient age1p77tvgsgjxfd6gflpzznudkd9gx6dhgt3c2wfdcr95u63635syzq4r5e04
 
 It needs room beside the file for a second copy of the database meanwhile. The key-encryption key is never in it, nor is
 any other file with a secret that the configuration names: keep those elsewhere. An erasure does not reach backups.")]

@@ -26,6 +26,7 @@ use crate::{
     init::InitCommand,
     keys::KeysCommand,
     output::Output,
+    ready::ReadyCommand,
     recover::RecoverCommand,
     serve::ServeCommand,
     top::TopCommand,
@@ -65,6 +66,8 @@ enum Command {
     Demo(DemoArgs),
     /// Make a data directory with configuration, keys and CA, without starting the server
     Init(InitCommand),
+    /// Ask the server on this machine whether it is ready, for probes and scripts
+    Ready(ReadyCommand),
     /// Look for what is wrong with an installation, and say how to mend it
     Doctor(DoctorCommand),
     /// Make a set-up token on the server's machine, for who lost all API tokens
@@ -176,6 +179,7 @@ impl Cli {
             Command::Demo(command) => command.run(output).map(crate::done),
             Command::Init(command) => command.run(&output).map(crate::done),
             Command::Recover(command) => command.run(&output).map(crate::done),
+            Command::Ready(command) => command.run(&output).map(crate::done),
             Command::Doctor(command) => command.run(&output),
             Command::Config(command) => command.run(&output).map(crate::done),
             Command::Backup(command) => command.run(&output).map(crate::done),

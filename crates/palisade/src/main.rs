@@ -15,6 +15,7 @@ mod failure;
 mod init;
 mod keys;
 mod output;
+mod ready;
 mod recover;
 mod serve;
 mod top;

@@ -4,16 +4,17 @@
 use std::{
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    time::Duration,
 };
 
 use palisade_api::doctor::Finding;
 use palisade_proxied::Balancers;
 
 use super::whose::{Shown, Whose};
-use crate::{config::Config, data::DataDir};
-
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::{
+    config::Config,
+    data::DataDir,
+    ready::{ask, why_not},
+};
 
 /// Looks at every address that is configured.
 pub(super) fn examine(config: &Config, data: &DataDir, running: bool) -> Vec<Finding> {
@@ -131,18 +132,6 @@ fn judge(
     }
 }
 
-/// The checks of `/readyz` that failed, for people.
-fn why_not(answer: &str) -> String {
-    let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
-    let checks = answer["checks"].as_array().into_iter().flatten();
-    let failed = checks.filter(|check| check["level"] == "fail");
-    let said = failed.map(|check| {
-        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
-        format!("{}: {}", text("check"), text("detail"))
-    });
-    said.collect::<Vec<_>>().join("; ")
-}
-
 /// Asks the running server through the door for operators.
 fn ready(addresses: &[SocketAddr]) -> Finding {
     const CHECK: &str = "server";
@@ -153,20 +142,11 @@ fn ready(addresses: &[SocketAddr]) -> Finding {
             "set operators.listen",
         );
     };
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .proxy(None)
-        .build();
-    let answer = config
-        .new_agent()
-        .get(format!("http://{address}/readyz"))
-        .call();
     let mend = "look at its log";
-    match answer {
-        Ok(answer) if answer.status().is_success() => Finding::ok(CHECK, "it runs and is ready"),
-        Ok(mut answer) => {
-            let why = why_not(&answer.body_mut().read_to_string().unwrap_or_default());
+    match ask(address, "/readyz") {
+        Ok((true, _)) => Finding::ok(CHECK, "it runs and is ready"),
+        Ok((false, text)) => {
+            let why = why_not(&serde_json::from_str(&text).unwrap_or_default());
             Finding::fail(CHECK, format!("it runs but is not ready: {why}"), mend)
         }
         Err(error) => Finding::fail(CHECK, format!("it runs but does not answer: {error}"), mend),
