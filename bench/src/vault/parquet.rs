@@ -14,9 +14,9 @@ use parquet::{
         ArrowWriter,
         arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
     },
-    basic::{Compression, ZstdLevel},
+    basic::{Compression, Encoding, ZstdLevel},
     encryption::{decrypt::FileDecryptionProperties, encrypt::FileEncryptionProperties},
-    file::properties::WriterProperties,
+    file::properties::{EnabledStatistics, WriterProperties},
 };
 
 use super::{BEGIN_S, STEP_NANOS, cpu, payload};
@@ -27,7 +27,7 @@ use crate::{
 
 const DEVICES: u64 = 1_000;
 /// Rows of a group, as in the vault's files.
-const GROUP: usize = 8_192;
+const GROUP: usize = 16 * 1024;
 const KEY: [u8; 32] = [7; 32];
 const PATH: &[u8] = b"default/2023-11-15/bench.parquet";
 
@@ -138,7 +138,18 @@ fn batch(numbers: &[u64]) -> Result<RecordBatch> {
 fn written(batches: &[RecordBatch], is_sealed: bool) -> Result<Bytes> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_max_row_group_row_count(Some(GROUP));
+        .set_max_row_group_row_count(Some(GROUP))
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_dictionary_enabled("payload".into(), false);
+    for column in ["device", "at"] {
+        properties =
+            properties.set_column_statistics_enabled(column.into(), EnabledStatistics::Page);
+    }
+    for column in ["at", "number"] {
+        properties = properties
+            .set_column_dictionary_enabled(column.into(), false)
+            .set_column_encoding(column.into(), Encoding::DELTA_BINARY_PACKED);
+    }
     if is_sealed {
         let encryption = FileEncryptionProperties::builder(KEY.to_vec())
             .with_aad_prefix(PATH.to_vec())

@@ -17,6 +17,7 @@ impl Wiped {
     }
 
     /// Puts bytes behind the others.
+    #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
         self.0.extend_from_slice(bytes);
@@ -53,13 +54,19 @@ impl Wiped {
         self.0.capacity()
     }
 
+    #[inline]
     fn make_room(&mut self, more: usize) {
-        let needed = self.0.len() + more;
-        if self.0.capacity() < needed {
-            let mut larger = Self::with_capacity(needed.max(self.0.capacity() * 2));
-            larger.0.extend_from_slice(&self.0);
-            *self = larger;
+        if self.0.capacity() - self.0.len() < more {
+            self.grow(more);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let needed = self.0.len() + more;
+        let mut larger = Self::with_capacity(needed.max(self.0.capacity() * 2));
+        larger.0.extend_from_slice(&self.0);
+        *self = larger;
     }
 }
 
