@@ -32,6 +32,10 @@ pub(crate) struct Shelf {
 /// A part of a file of the log, by where its messages belong, in order.
 type Slice = Vec<(Shelf, Leaf)>;
 
+/// After so many files in a row that an object store does not take away it is not asked for more: it may be away, and each
+/// costs its time.
+const AWAY: usize = 8;
+
 /// What was rolled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rolled {
@@ -201,7 +205,8 @@ impl Vault {
     /// Takes away what was never finished and what does not count any more.
     ///
     /// # Errors
-    /// When the object store or the system of record fails.
+    /// When the system of record fails, or the object store does not take a file away: others go all the same, and it is
+    /// tried again when sealed files are looked after.
     pub async fn sweep(&self) -> Result<usize, VaultError> {
         self.take_away(&[ObjectState::Writing, ObjectState::Dead])
             .await
@@ -209,14 +214,30 @@ impl Vault {
 
     pub(crate) async fn take_away(&self, states: &[ObjectState]) -> Result<usize, VaultError> {
         let _one_at_a_time = self.works.lock().await;
-        let mut swept = 0;
+        let (mut swept, mut left, mut in_a_row) = (0, Vec::new(), 0);
         for state in states {
             for object in self.store.vault().objects_in(*state).await? {
-                self.place.delete(&object.path).await?;
+                if in_a_row >= AWAY {
+                    break;
+                }
+                if let Err(error) = self.place.delete(&object.path).await {
+                    tracing::warn!(path = object.path, %error, "a sealed file that does not count any more could not be taken away");
+                    left.push((object.path, error));
+                    in_a_row += 1;
+                    continue;
+                }
                 self.store.vault().forget_object(&object.id).await?;
-                swept += 1;
+                (swept, in_a_row) = (swept + 1, 0);
             }
         }
-        Ok(swept)
+        let files = left.len();
+        match left.into_iter().next() {
+            Some((path, source)) => Err(VaultError::Left {
+                files,
+                path,
+                source,
+            }),
+            None => Ok(swept),
+        }
     }
 }

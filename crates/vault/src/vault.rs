@@ -126,6 +126,19 @@ pub enum VaultError {
     /// The object store failed.
     #[error("the object store: {0}")]
     Objects(#[from] ObjectsError),
+    /// Files that do not count any more are still there.
+    #[error(
+        "{files} sealed files that do not count any more could not be taken away, {path} first: {source}"
+    )]
+    Left {
+        /// How many were tried.
+        files: usize,
+        /// The first.
+        path: String,
+        /// Why not.
+        #[source]
+        source: ObjectsError,
+    },
     /// What is in the log cannot be rolled now.
     #[error("{0}")]
     Away(String),
@@ -141,6 +154,14 @@ pub enum VaultError {
 }
 
 impl VaultError {
+    /// What is left and does not count keeps nothing else; it was told, and is tried again.
+    fn unless_left(self) -> Result<usize, Self> {
+        match self {
+            Self::Left { .. } => Ok(0),
+            error => Err(error),
+        }
+    }
+
     /// Whether a file is damaged for good: it was had, and does not open.
     pub(crate) fn is_damage(&self) -> bool {
         matches!(
@@ -253,7 +274,7 @@ impl Vault {
         vault.look_at_clock().await?;
         // A store on another machine may be away: messages are taken all the same.
         if !vault.place.is_remote() {
-            vault.sweep().await?;
+            vault.sweep().await.or_else(VaultError::unless_left)?;
         }
         Ok(vault)
     }
@@ -326,7 +347,8 @@ impl Vault {
         if has_failed {
             // What the last attempt left is taken away before there is more of it; what does not count any more may be
             // read now, and has its time.
-            self.take_away(&[ObjectState::Writing]).await?;
+            let taken = self.take_away(&[ObjectState::Writing]).await;
+            taken.or_else(VaultError::unless_left)?;
         }
         self.roll().await?;
         *self.trouble.lock() = None;

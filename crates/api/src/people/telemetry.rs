@@ -322,7 +322,7 @@ impl From<VaultError> for Problem {
             VaultError::Store(error) => error.into(),
             VaultError::Journal(error) => error.into(),
             VaultError::Held(_) => Self::conflict(error),
-            VaultError::Objects(_) => Self::unavailable(
+            VaultError::Objects(_) | VaultError::Left { .. } => Self::unavailable(
                 "the object store of sealed files does not do what it should; the server's log says more. Run it again",
                 &error,
             ),

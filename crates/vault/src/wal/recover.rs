@@ -67,7 +67,7 @@ pub(super) fn recover(disk: &dyn Disk, wrap: &dyn KeyWrap, known: Mark) -> io::R
                 readers.insert(number, reader);
             }
             // Nothing is taken for damaged that cannot be looked at.
-            Err(LogFault::Away(error)) => return Err(io::Error::other(error)),
+            Err(fault) if fault.may_pass() => return Err(cannot_look(&name, fault)),
             Err(LogFault::Head) if number > known.file => unfinished.push(number),
             Err(fault) => damage.push(Damage {
                 file: number,
@@ -115,7 +115,10 @@ pub(super) fn recover(disk: &dyn Disk, wrap: &dyn KeyWrap, known: Mark) -> io::R
                 tail,
             },
             _ => {
-                let (file, fault) = scan(reader, (Some(number) == last).then_some(known));
+                let (file, mut fault) = scan(reader, (Some(number) == last).then_some(known));
+                if let Some(fault) = fault.take_if(|fault| fault.may_pass()) {
+                    return Err(cannot_look(&name_of(number), fault));
+                }
                 damage.extend(fault.map(|fault| Damage {
                     file: number,
                     fault,
@@ -136,6 +139,15 @@ pub(super) fn recover(disk: &dyn Disk, wrap: &dyn KeyWrap, known: Mark) -> io::R
         files,
         damage,
     })
+}
+
+/// A key that is away, or a disk that does not read now: the file may be as good as it ever was.
+fn cannot_look(name: &str, fault: LogFault) -> io::Error {
+    let kind = match &fault {
+        LogFault::Io(error) => error.kind(),
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, format!("{name}: {fault}"))
 }
 
 /// Files that others name, or the mark, and that are not there.

@@ -23,6 +23,20 @@ struct Memory {
     files: Arc<Mutex<BTreeMap<String, File>>>,
     /// How many writes are left before everything fails; `usize::MAX` counts as for ever.
     left: Arc<AtomicUsize>,
+    /// A file that cannot be read from this byte on.
+    bad: Arc<Mutex<Option<(String, usize)>>>,
+}
+
+/// The bytes of a file up to where the disk does not read it.
+struct Until(io::Cursor<Vec<u8>>);
+
+impl Read for Until {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(io::Error::other("the disk does not read it")),
+            read => Ok(read),
+        }
+    }
 }
 
 #[derive(Debug, Default, Clone)]
@@ -67,6 +81,7 @@ impl Memory {
         Self {
             files: Arc::new(Mutex::new(files)),
             left: Arc::new(left),
+            bad: Arc::default(),
         }
     }
 
@@ -83,8 +98,18 @@ impl Disk for Memory {
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
         let files = self.files.lock();
-        let file = files.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(io::Cursor::new(file.bytes.clone())))
+        let mut bytes = files
+            .get(name)
+            .ok_or(io::ErrorKind::NotFound)?
+            .bytes
+            .clone();
+        match &*self.bad.lock() {
+            Some((bad, from)) if bad == name => {
+                bytes.truncate(*from);
+                Ok(Box::new(Until(io::Cursor::new(bytes))))
+            }
+            _ => Ok(Box::new(io::Cursor::new(bytes))),
+        }
     }
 
     fn len(&self, name: &str) -> io::Result<u64> {
@@ -379,6 +404,23 @@ fn is_found(disk: &Memory, known: Mark) -> bool {
 fn a_log_that_nobody_touched_is_whole() {
     let (disk, mark) = three_files();
     assert!(!is_found(&disk, mark));
+}
+
+#[test]
+fn a_disk_that_does_not_read_is_no_damage() {
+    let (disk, mark) = three_files();
+    let last = disk.len(&name_of(3)).expect("a file") as usize;
+    // In a head, and in the messages of the last file, which is read whole.
+    for (number, from) in [(1, 0), (2, 40), (3, last - 30)] {
+        *disk.bad.lock() = Some((name_of(number), from));
+        let refused = Log::open_on(Arc::new(disk.clone()), key(), NEVER, mark);
+        let why = refused.expect_err("is refused").to_string();
+        assert!(why.contains(&name_of(number)), "{why}");
+    }
+    *disk.bad.lock() = None;
+    let Opened { log, damage } = open(&disk, NEVER, mark);
+    assert!(damage.is_empty());
+    assert_eq!(all(&log).0.len(), 9);
 }
 
 #[test]

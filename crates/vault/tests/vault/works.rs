@@ -337,12 +337,12 @@ async fn a_file_that_cannot_be_had_now_is_not_taken_for_damaged() {
     assert_eq!((worked.removed, worked.damaged), (1, 0));
 }
 
-/// A file that was never finished and cannot be taken away: it is a folder.
-async fn stuck(world: &World) -> std::path::PathBuf {
+/// A file that does not count any more and cannot be taken away, as it is a folder; it comes before all others.
+async fn stuck(world: &World, state: ObjectState) -> std::path::PathBuf {
     let mut stuck = world.objects().await.remove(0);
-    stuck.id.replace_range(0..1, "1");
+    stuck.id.replace_range(0..2, "00");
     stuck.path = format!("{}-stuck", stuck.path);
-    stuck.state = ObjectState::Writing;
+    stuck.state = state;
     let path = world.data().join("vault/objects").join(&stuck.path);
     std::fs::create_dir_all(path.join("in it")).expect("a folder");
     let vault = world.store().vault();
@@ -356,14 +356,36 @@ async fn an_erasure_whose_files_cannot_be_taken_away_says_what_it_erased_and_wha
     world.keep("cam-1", "t/a", b"gone").await;
     world.roll().await;
     let old = sealed(&world);
-    let stuck = stuck(&world).await;
+    let stuck = stuck(&world, ObjectState::Dead).await;
     let worked = world.vault.erase(&id("cam-1")).await.expect("erases");
     assert_eq!((worked.removed, worked.before), (1, 1));
     assert_eq!((worked.files_left, worked.keys_left), (1, false));
-    assert!(old[0].exists());
+    assert!(!old[0].exists(), "one that cannot go keeps another");
     std::fs::remove_dir_all(stuck).expect("removes");
-    assert_eq!(world.vault.sweep().await.expect("sweeps"), 2);
+    assert_eq!(world.vault.sweep().await.expect("sweeps"), 1);
     assert!(sealed(&world).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_taken_away_keeps_no_other_and_is_told() {
+    let world = World::open().await;
+    world.keep("cam-1", "t/a", b"gone").await;
+    world.roll().await;
+    let stuck = stuck(&world, ObjectState::Writing).await;
+    let all = world.objects().await;
+    let dead: Vec<String> = all.iter().map(|object| object.id.clone()).collect();
+    let vault = world.store().vault();
+    vault.exchange(&[], &dead, None).await.expect("writes");
+    let told = world
+        .vault
+        .sweep()
+        .await
+        .expect_err("one stays")
+        .to_string();
+    assert!(told.contains("-stuck"), "{told}");
+    assert!(sealed(&world).is_empty());
+    std::fs::remove_dir_all(stuck).expect("removes");
+    assert_eq!(world.vault.sweep().await.expect("sweeps"), 1);
 }
 
 /// Waits until the log can be rolled, or cannot.
