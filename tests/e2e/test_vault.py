@@ -2,6 +2,8 @@
 
 import csv
 import json
+import secrets
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +95,31 @@ def test_the_log_is_rolled_into_sealed_files_and_read_from_there(tmp_path):
         status, problem = server.rest("POST", f"/devices/{device.name}/telemetry", {"purpose": "a test"})
         assert status == 500 and "0" not in json.dumps(problem.get("items", "")), problem
 
+
+# A file system of its own for the sealed files, of which most is taken.
+SMALL = '''umask 077 && mkdir -p "$0" && mount -t tmpfs -o size=256k,mode=700 tmpfs "$0" &&
+head -c 256000 /dev/zero > "$0/filler" && exec "$@"'''
+
+
+def test_a_full_disk_keeps_what_is_to_be_rolled_in_the_log_and_goes_on_once_there_is_room(tmp_path):
+    objects = tmp_path / "vault" / "data" / "vault" / "objects"
+    under = ("unshare", "--map-root-user", "--mount", "sh", "-c", SMALL, str(objects))
+    with Palisade(tmp_path / "vault", under=under, VAULT__ROLL_AFTER_S="1").running() as server:
+        _, device = keeping(server)
+        sent = [secrets.token_hex(20_000) for _ in range(4)]
+        for payload in sent:
+            mosquitto.publish(server, device, f"kept/{device.name}/a", payload, "-q", "1")
+
+        def vault():
+            findings = {finding["check"]: finding for finding in server.get("/doctor")["findings"]}
+            return findings["vault"]
+
+        wait_for(lambda: "cannot be rolled" in vault()["detail"], "the doctor says that there is no room", 30)
+        assert "No space left" in vault()["detail"]
+        assert payloads(server, device) == sent
+        inside = Path(f"/proc/{server.process.pid}/root{objects}")
+        (inside / "filler").unlink()
+        wait_for(lambda: server.get("/telemetry")["sealed_messages"] == 4, "all is in sealed files", 60)
+        wait_for(lambda: "cannot be rolled" not in vault()["detail"], "the doctor says that there is room", 30)
+        assert payloads(server, device) == sent
+        assert all(path.suffix == ".parquet" for path in files(inside)), "an attempt left something"
