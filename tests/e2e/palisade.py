@@ -50,6 +50,19 @@ def free_port(given=set()):
     raise AssertionError(f"no free port in {own_ports()}")
 
 
+def database_of(root):
+    """The PostgreSQL database of what runs below a folder, where the tests run on PostgreSQL: the suite as a whole does
+    where PALISADE_TEST_POSTGRES names a server."""
+    server = os.environ.get("PALISADE_TEST_POSTGRES")
+    if not server:
+        return None
+    import postgres
+    note = root / "test-database"
+    if not note.exists():
+        note.write_text(postgres.create(server))
+    return note.read_text()
+
+
 def wait_for(condition, what, seconds=20):
     """Waits until the condition holds and returns its value."""
     deadline = time.monotonic() + seconds
@@ -89,6 +102,7 @@ class Palisade:
         self.plaintext = free_port() if plaintext else None
         self.settings, self.process, self.token = settings, None, None
         self.under = under
+        self.database = database_of(self.root)
 
     def environment(self):
         values = {
@@ -107,6 +121,8 @@ class Palisade:
             for limit in ("SERVICE__CONNECTS_PER_MINUTE", "SERVICE__MAX_SESSIONS",
                           "SOURCE__CONNECTIONS_PER_SECOND", "SOURCE__CONNECTION_BURST"):
                 values[f"GATEWAY__{limit}"] = "1000000"
+        if self.database:
+            values["DATABASE__URL"] = self.database
         values.update(self.settings)
         own = {f"PALISADE_{key}": value for key, value in values.items()}
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("PALISADE_")}

@@ -14,6 +14,7 @@ FLOORS = {
     "envelope": 1,
     "proxied": 1,
     "backup": 1,
+    "test-store": 2,
     "bus": 2,
     "mail": 2,
     "oidc": 2,

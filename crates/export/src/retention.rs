@@ -115,7 +115,9 @@ mod tests {
     /// A stream with an event a day, and the clock at the last of them.
     async fn with_days(days: i64, config: EventsConfig) -> (tempfile::TempDir, Retention) {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path()).await.expect("opens");
+        let store = palisade_test_store::open(directory.path())
+            .await
+            .expect("opens");
         let at = |day: i64| Timestamp::from_second(day * DAY_S).expect("a moment");
         let rows: Vec<OutboxRow> = (1..=days)
             .map(|day| {

@@ -24,7 +24,7 @@ async fn open(directory: &Path) -> House {
 }
 
 async fn try_open(directory: &Path, config: LedgerConfig) -> Result<House, LogError> {
-    let store = Store::open(directory).await?;
+    let store = palisade_test_store::open(directory).await?;
     let bus = Arc::new(LocalBus::new(store.clone()));
     let ledger = Ledger::open(store.clone(), bus).await?;
     let source = KeySource::Passphrase(Secret::from("a long enough passphrase"));

@@ -18,7 +18,9 @@ struct House {
 
 async fn house(entries: u64) -> House {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path()).await.expect("opens");
+    let store = palisade_test_store::open(directory.path())
+        .await
+        .expect("opens");
     let bus = Arc::new(LocalBus::new(store.clone()));
     let ledger = Ledger::open(store, bus.clone()).await.expect("opens");
     for n in 0..entries {
@@ -114,7 +116,9 @@ async fn a_reopened_ledger_goes_on_where_it_ended() {
         "a closed ledger took a record"
     );
     drop((ledger, bus));
-    let store = Store::open(directory.path()).await.expect("reopens");
+    let store = palisade_test_store::open(directory.path())
+        .await
+        .expect("reopens");
     let bus = Arc::new(LocalBus::new(store.clone()));
     let ledger = Ledger::open(store, bus).await.expect("reopens");
     assert_eq!(ledger.head(), before);

@@ -25,6 +25,7 @@ use crate::{
     failure::Failure,
     init::InitCommand,
     keys::KeysCommand,
+    migrate::MigrateCommand,
     output::Output,
     ready::ReadyCommand,
     recover::RecoverCommand,
@@ -72,6 +73,8 @@ enum Command {
     Doctor(DoctorCommand),
     /// Make a set-up token on the server's machine, for who lost all API tokens
     Recover(RecoverCommand),
+    /// Move an installation from SQLite to PostgreSQL
+    Migrate(MigrateCommand),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -180,6 +183,7 @@ impl Cli {
             Command::Init(command) => command.run(&output).map(crate::done),
             Command::Recover(command) => command.run(&output).map(crate::done),
             Command::Ready(command) => command.run(&output).map(crate::done),
+            Command::Migrate(command) => command.run(&output).map(crate::done),
             Command::Doctor(command) => command.run(&output),
             Command::Config(command) => command.run(&output).map(crate::done),
             Command::Backup(command) => command.run(&output).map(crate::done),

@@ -2,6 +2,7 @@
 //! the environment (`PALISADE_GATEWAY__LISTEN`), the environment to flags (`--set gateway.listen=...`).
 //! A key that does not exist is an error that says where it stands and which key was probably meant.
 
+mod database;
 mod error;
 mod overrides;
 mod sections;
@@ -21,6 +22,7 @@ use palisade_respond::RespondConfig;
 use palisade_vault::VaultConfig;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use database::DatabaseSection;
 pub(crate) use error::ConfigError;
 pub(crate) use overrides::{Override, from_environment, from_flags};
 pub(crate) use sections::{
@@ -40,6 +42,8 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub(crate) struct Config {
     /// Certificates: whom they name and how long they are valid.
     pub(crate) identity: IdentitySection,
+    /// Where the system of record is: a file in the data directory (SQLite), or a PostgreSQL server.
+    pub(crate) database: DatabaseSection,
     /// The door for devices and services that speak MQTT.
     pub(crate) gateway: GatewayConfig,
     /// The HTTPS door for devices: enrolment (EST), CRLs, agent reports.
@@ -133,6 +137,9 @@ impl Config {
             .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         self.accounts
+            .check()
+            .map_err(|error| ConfigError::plain("configuration", error))?;
+        self.database
             .check()
             .map_err(|error| ConfigError::plain("configuration", error))?;
         self.drills

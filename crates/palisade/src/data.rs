@@ -62,6 +62,11 @@ impl DataDir {
         self.0.join("palisade.db")
     }
 
+    /// Says where the database was moved to, where it was.
+    pub(crate) fn moved(&self) -> PathBuf {
+        self.0.join("database-moved")
+    }
+
     /// The root's certificate, for clients; a copy of what is in the database.
     pub(crate) fn root_certificate(&self) -> PathBuf {
         self.0.join("root.pem")
@@ -137,6 +142,9 @@ pub(crate) struct MoreConfigArgs {
     /// Set a key over file and environment; may be repeated
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// The PostgreSQL database, in place of the one that is configured (database.url)
+    #[arg(long, value_name = "URL", env = "PALISADE_DATABASE")]
+    pub(crate) database: Option<String>,
 }
 
 impl ConfigArgs {
@@ -174,6 +182,9 @@ impl MoreConfigArgs {
         });
         let mut overrides = from_environment(variables)?;
         overrides.extend(from_flags(&self.set)?);
+        if let Some(url) = &self.database {
+            overrides.extend(from_flags(&[format!("database.url={url}")])?);
+        }
         let sources = Sources {
             file: self.file(data)?,
             overrides,

@@ -102,7 +102,7 @@ async fn examine(config: &Config, data: &DataDir) -> Vec<Finding> {
     };
     findings.push(objects::examine(config, data).await);
     findings.extend(tokio::task::block_in_place(|| root::examine(config, data)));
-    findings.extend(database::examine(data, running).await);
+    findings.extend(database::examine(config, data, running).await);
     let doors = tokio::task::block_in_place(|| doors::examine(config, data, running));
     findings.extend(doors);
     let insecure = config.gateway.insecure_loopback;

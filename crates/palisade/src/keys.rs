@@ -14,12 +14,13 @@ use palisade_core::{
 };
 use palisade_keys::{KeySource, Keystore, KeystoreError, Secret};
 use palisade_ledger::Ledger;
-use palisade_store::{Store, StoreError};
+use palisade_store::Store;
 use serde_json::json;
 
 use crate::{
-    config::KeysSection,
+    config::{Config, KeysSection},
     data::{DataArgs, DataDir, MoreConfigArgs},
+    database,
     failure::{Context, Failure},
     output::Output,
     serve,
@@ -144,23 +145,18 @@ impl RotateCommand {
             let message = format!("{} holds no keystore", data.path().display());
             return Err(Failure::new(message).next("run `palisade init` first"));
         }
-        serve::runtime()?.block_on(self.rotate(&config.keys, &data, output))
+        serve::runtime()?.block_on(self.rotate(&config, &data, output))
     }
 
     async fn rotate(
         &self,
-        section: &KeysSection,
+        config: &Config,
         data: &DataDir,
         output: &Output,
     ) -> Result<(), Failure> {
-        data.check_whole()?;
+        let section = &config.keys;
         // The open store keeps a server from starting meanwhile.
-        let store = match Store::open(data.path()).await {
-            Err(error @ StoreError::InUse(_)) => {
-                return Err(Failure::new(error).next("stop the server, rotate, and start it again"));
-            }
-            opened => opened?,
-        };
+        let store = database::open(config, data).await?;
         let keystore = open(section, data)?;
         let (target, next) = self.target(section, data)?;
         match &target {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 
 pub(crate) use cell::{sanitise, text as cell};
-pub(crate) use progress::{bar, spinner};
+pub(crate) use progress::{bar, rows_bar, spinner};
 pub(crate) use spark::spark;
 
 /// A column of a table: its heading, and where its value is in each item, as a JSON pointer.

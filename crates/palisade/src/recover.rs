@@ -6,11 +6,12 @@ use palisade_core::{
     Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, SystemClock, port::Journal,
 };
 use palisade_ledger::Ledger;
-use palisade_store::Store;
 use serde_json::json;
 
 use crate::{
-    data::{DataArgs, DataDir},
+    config::Config,
+    data::{DataArgs, DataDir, MoreConfigArgs},
+    database,
     failure::{Context, Failure},
     output::Output,
     serve,
@@ -27,20 +28,23 @@ of the ledger.")]
 pub(crate) struct RecoverCommand {
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    more: MoreConfigArgs,
 }
 
 impl RecoverCommand {
     pub(crate) fn run(self, output: &Output) -> Result<(), Failure> {
         let data = DataDir::at(&self.data.data);
-        let database = data.database();
-        if !database.try_exists().context(database.display())? {
+        let root = data.root_certificate();
+        if !root.try_exists().context(root.display())? {
             let why = format!(
-                "{} is no data directory: it has no database",
+                "{} is no data directory: it has no root certificate",
                 data.path().display()
             );
             return Err(Failure::usage(why));
         }
-        let token = serve::runtime()?.block_on(recover(&data))?;
+        let config = self.more.load(Some(data.path()))?;
+        let token = serve::runtime()?.block_on(recover(&config, &data))?;
         output.done(
             &json!({ "setup_token": token }),
             &format!(
@@ -50,10 +54,9 @@ impl RecoverCommand {
     }
 }
 
-async fn recover(data: &DataDir) -> Result<String, Failure> {
-    data.check_whole()?;
+async fn recover(config: &Config, data: &DataDir) -> Result<String, Failure> {
     // The store's lock keeps a running server apart.
-    let store = Store::open(data.path()).await?;
+    let store = database::open(config, data).await?;
     let bus = std::sync::Arc::new(palisade_bus::LocalBus::new(store.clone()));
     let ledger = Ledger::open(store.clone(), bus).await?;
     let act = AdministrativeAct {

@@ -1,9 +1,9 @@
 //! What people and programs did, tried and read at the REST door.
 
 use palisade_core::{EventId, Network, Timestamp};
-use sqlx::{Any, AnyConnection, QueryBuilder, any::AnyRow};
+use sqlx::{AnyConnection, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, query_builder::QueryBuilder, row, transaction::Lane};
 
 /// What kind of subject came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -181,7 +181,7 @@ impl AccessLog<'_> {
     /// # Errors
     /// When the database fails; nothing is written then.
     pub async fn add(&self, entries: &[AccessEntry]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         for entry in entries {
             put(&mut transaction, entry).await?;
             note_use(&mut transaction, entry).await?;
@@ -201,8 +201,7 @@ impl AccessLog<'_> {
         before: Option<EventId>,
         limit: u32,
     ) -> Result<Vec<AccessEntry>, StoreError> {
-        let mut query: QueryBuilder<Any> =
-            QueryBuilder::new("SELECT * FROM access_log WHERE 1 = 1");
+        let mut query = QueryBuilder::new("SELECT * FROM access_log WHERE 1 = 1");
         if let Some(before) = before {
             query.push(" AND id < ").push_bind(before.to_string());
         }

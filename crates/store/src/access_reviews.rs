@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use palisade_core::{EventId, Timestamp};
 use sqlx::any::AnyRow;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// A review that somebody signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl AccessReviews<'_> {
         review: &AccessReview,
         next_due: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         sqlx::query("INSERT INTO access_reviews VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(review.id.to_string())
             .bind(review.reviewer.as_str())

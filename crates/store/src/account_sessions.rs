@@ -3,7 +3,7 @@
 use palisade_core::{Timestamp, TokenId};
 use sqlx::any::AnyRow;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// A log-in session of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl AccountSessions<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn add(&self, session: &AccountSession, keep: u32) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         sqlx::query(
             "DELETE FROM account_sessions WHERE account = $1 AND (expires_at <= $2 OR generation < $3 \
              OR id NOT IN (SELECT id FROM account_sessions WHERE account = $1 \

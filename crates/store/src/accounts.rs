@@ -4,7 +4,7 @@
 use palisade_core::Timestamp;
 use sqlx::{AnyConnection, any::AnyRow};
 
-use crate::{RoleAssignment, Store, StoreError, row};
+use crate::{RoleAssignment, Store, StoreError, row, transaction::Lane};
 
 /// An account of a person.
 #[derive(Clone, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl Accounts<'_> {
             "UPDATE accounts SET roles = $3, generation = generation + 1 WHERE name = $1 \
              AND {LEAVES_AN_OWNER}"
         );
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         let done = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(name)
             .bind(OWNER)
@@ -195,13 +195,12 @@ impl Accounts<'_> {
             "UPDATE accounts SET disabled = $3, generation = generation + 1 WHERE name = $1 \
              AND ($3 = 0 OR roles NOT LIKE $2 OR {ANOTHER_OWNER})"
         );
-        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(name)
             .bind(OWNER)
-            .bind(i64::from(disabled))
-            .execute(self.store.writer())
-            .await?;
-        Ok(done.rows_affected() == 1)
+            .bind(i64::from(disabled));
+        let done = self.store.execute_in(Lane::People, statement).await?;
+        Ok(done == 1)
     }
 
     /// Sets an account's password, ends its sessions, and keeps `history` passwords of before; `false`
@@ -216,7 +215,7 @@ impl Accounts<'_> {
         history: u32,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         let done = sqlx::query(
             "UPDATE accounts SET password = $2, must_change = $3, generation = generation + 1, \
              password_changed_at = $4 WHERE name = $1 AND generation = $5",
@@ -280,7 +279,7 @@ impl Accounts<'_> {
         // What others asked for about the account.
         const ABOUT_IT: &str = "UPDATE access_log SET resource = '/api/v1/accounts/erased', reason = NULL \
              WHERE resource = $1 OR SUBSTR(resource, 1, LENGTH($1) + 1) = $1 || '/'";
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         let found = sqlx::query("SELECT name FROM accounts WHERE name = $1 AND disabled = 1")
             .bind(name)
             .fetch_optional(&mut *transaction)

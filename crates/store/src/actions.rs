@@ -4,9 +4,9 @@ use palisade_core::{
     ActionId, ActionState, CaseId, Impact, Mode, Order, ProductId, SegmentId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, AnyConnection, QueryBuilder, any::AnyRow};
+use sqlx::{AnyConnection, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, query_builder::QueryBuilder, row, transaction::Lane};
 
 /// An action as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -192,7 +192,7 @@ impl Actions<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn told(&self, records: &[ActionRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Cases).await?;
         for record in records {
             sqlx::query("UPDATE actions SET told = $2 WHERE id = $1")
                 .bind(record.order.id.to_string())
@@ -226,7 +226,7 @@ impl Actions<'_> {
         limit: u32,
         filter: &ActionFilter,
     ) -> Result<Vec<ActionRecord>, StoreError> {
-        let mut query: QueryBuilder<Any> = QueryBuilder::new("SELECT * FROM actions WHERE 1 = 1");
+        let mut query = QueryBuilder::new("SELECT * FROM actions WHERE 1 = 1");
         if let Some(before) = before {
             query.push(" AND id < ").push_bind(before.to_string());
         }
@@ -307,7 +307,7 @@ impl Actions<'_> {
         besides: &Besides<'_>,
         since: Timestamp,
     ) -> Result<u64, StoreError> {
-        let mut query: QueryBuilder<Any> = QueryBuilder::new("SELECT COUNT(*) AS n FROM (");
+        let mut query = QueryBuilder::new("SELECT COUNT(*) AS n FROM (");
         query.push("SELECT target FROM actions WHERE in_force = 1 AND automatic = 1");
         push_hit(&mut query, impact, part, besides);
         query.push(" UNION SELECT target FROM actions WHERE hits = 1 AND ordered_at >= ");
@@ -323,7 +323,7 @@ impl Actions<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn size(&self, part: &Part<'_>, besides: &[SegmentId]) -> Result<u64, StoreError> {
-        let mut query: QueryBuilder<Any> =
+        let mut query =
             QueryBuilder::new("SELECT COUNT(*) AS n FROM devices WHERE lifecycle <> 'retired'");
         push_part(&mut query, part);
         push_besides(&mut query, besides);
@@ -454,7 +454,7 @@ pub(crate) async fn move_to(
     Ok(())
 }
 
-fn push_hit(query: &mut QueryBuilder<Any>, impact: Impact, part: &Part<'_>, besides: &Besides<'_>) {
+fn push_hit(query: &mut QueryBuilder, impact: Impact, part: &Part<'_>, besides: &Besides<'_>) {
     query.push(" AND impact = ").push_bind(impact_name(impact));
     query
         .push(" AND target <> ")
@@ -463,7 +463,7 @@ fn push_hit(query: &mut QueryBuilder<Any>, impact: Impact, part: &Part<'_>, besi
     push_besides(query, besides.segments);
 }
 
-fn push_part(query: &mut QueryBuilder<Any>, part: &Part<'_>) {
+fn push_part(query: &mut QueryBuilder, part: &Part<'_>) {
     let (column, id) = match part {
         Part::Fleet => return,
         Part::Product(id) => (" AND product = ", id.as_str()),
@@ -472,7 +472,7 @@ fn push_part(query: &mut QueryBuilder<Any>, part: &Part<'_>) {
     query.push(column).push_bind(id.to_owned());
 }
 
-fn push_besides(query: &mut QueryBuilder<Any>, segments: &[SegmentId]) {
+fn push_besides(query: &mut QueryBuilder, segments: &[SegmentId]) {
     if segments.is_empty() {
         return;
     }
@@ -484,7 +484,7 @@ fn push_besides(query: &mut QueryBuilder<Any>, segments: &[SegmentId]) {
     query.push("))");
 }
 
-fn push_states(query: &mut QueryBuilder<Any>, states: &[ActionState]) {
+fn push_states(query: &mut QueryBuilder, states: &[ActionState]) {
     if states.is_empty() {
         return;
     }

@@ -3,7 +3,7 @@
 use palisade_core::{Timestamp, TokenId};
 use sqlx::any::AnyRow;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// An act that waits, or waited, for a second person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Approvals<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn ask(&self, approval: &Approval, limit: u32) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO approvals SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, NULL \
              WHERE (SELECT COUNT(*) FROM approvals WHERE asker = $6 AND state = 'waiting' \
              AND expires_at > $8) < $10",
@@ -102,10 +102,9 @@ impl Approvals<'_> {
         .bind(approval.state.as_str())
         .bind(row::nanos(approval.asked_at))
         .bind(row::nanos(approval.expires_at))
-        .bind(i64::from(limit))
-        .execute(self.store.writer())
-        .await?;
-        Ok(done.rows_affected() == 1)
+        .bind(i64::from(limit));
+        let done = self.store.execute_in(Lane::People, statement).await?;
+        Ok(done == 1)
     }
 
     /// The newest, at most a thousand.
@@ -222,7 +221,7 @@ impl Approvals<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn ask_role(&self, elevation: &Elevation, limit: u32) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO elevations SELECT $1, $2, $3, $4, $5, 'waiting', $6, NULL, NULL, NULL \
              WHERE (SELECT COUNT(*) FROM elevations WHERE account = $2 AND state = 'waiting') < $7",
         )
@@ -232,10 +231,9 @@ impl Approvals<'_> {
         .bind(elevation.reason.as_str())
         .bind(elevation.minutes as i64)
         .bind(row::nanos(elevation.asked_at))
-        .bind(i64::from(limit))
-        .execute(self.store.writer())
-        .await?;
-        Ok(done.rows_affected() == 1)
+        .bind(i64::from(limit));
+        let done = self.store.execute_in(Lane::People, statement).await?;
+        Ok(done == 1)
     }
 
     /// The newest elevations, at most a thousand.

@@ -4,7 +4,7 @@ use palisade_core::{AuditRunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// A run of audit checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Audits<'_> {
         result: &AuditResult,
         resources: &[AuditResource],
     ) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Audits).await?;
         let run = result.run.to_string();
         sqlx::query("INSERT INTO audit_results VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(run.as_str())
@@ -182,7 +182,7 @@ impl Audits<'_> {
             return Ok(());
         };
         let oldest = row::text(&oldest, "id")?;
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Audits).await?;
         for remove in [
             "DELETE FROM audit_resources WHERE run < $1",
             "DELETE FROM audit_results WHERE run < $1",

@@ -2,9 +2,9 @@
 //! opaque here: its form belongs to detection.
 
 use palisade_core::{DeviceId, ProductId, Timestamp};
-use sqlx::{Any, QueryBuilder, any::AnyRow};
+use sqlx::any::AnyRow;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, query_builder::QueryBuilder, row, transaction::Lane};
 
 /// What was learned of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +52,9 @@ impl Baselines<'_> {
     pub async fn put(&self, rows: &[BaselineRow]) -> Result<(), StoreError> {
         // Four values a row, well below the number that a statement may have.
         const ROWS: usize = 200;
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Rows).await?;
         for part in rows.chunks(ROWS) {
-            let mut query: QueryBuilder<Any> = QueryBuilder::new("INSERT INTO baselines ");
+            let mut query = QueryBuilder::new("INSERT INTO baselines ");
             query.push_values(part, |mut values, row| {
                 values
                     .push_bind(row.device.as_str().to_owned())
@@ -118,7 +118,7 @@ impl Baselines<'_> {
         after: Option<(Timestamp, DeviceId)>,
         limit: u32,
     ) -> Result<Vec<BaselineRow>, StoreError> {
-        let mut query: QueryBuilder<Any> = QueryBuilder::new("SELECT * FROM baselines");
+        let mut query = QueryBuilder::new("SELECT * FROM baselines");
         if let Some((updated_at, device)) = after {
             query
                 .push(" WHERE (updated_at, device) < (")
@@ -142,8 +142,7 @@ impl Baselines<'_> {
         if devices.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query: QueryBuilder<Any> =
-            QueryBuilder::new("SELECT * FROM baselines WHERE device IN (");
+        let mut query = QueryBuilder::new("SELECT * FROM baselines WHERE device IN (");
         let mut names = query.separated(", ");
         for device in devices {
             names.push_bind(device.as_str().to_owned());

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use palisade_core::{CaseId, EventId, Finding, FindingId, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, QueryBuilder};
 
-use crate::{ActionRecord, Store, StoreError, Verdict, actions, row};
+use crate::{
+    ActionRecord, Store, StoreError, Verdict, actions, query_builder::QueryBuilder, row,
+    transaction::Lane,
+};
 use rows::{
     add_entry, put_case, put_finding, put_run, rank, read, read_entry, read_finding, read_run,
 };
@@ -170,7 +172,7 @@ impl Cases<'_> {
     /// # Errors
     /// When the database fails; nothing is written then.
     pub async fn write(&self, change: &CaseChange) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Cases).await?;
         for case in &change.cases {
             put_case(&mut transaction, case).await?;
         }
@@ -243,7 +245,7 @@ impl Cases<'_> {
         limit: u32,
         filter: &CaseFilter,
     ) -> Result<Vec<CaseRecord>, StoreError> {
-        let mut query: QueryBuilder<Any> = QueryBuilder::new("SELECT * FROM cases WHERE 1 = 1");
+        let mut query = QueryBuilder::new("SELECT * FROM cases WHERE 1 = 1");
         if let Some(before) = before {
             query.push(" AND id < ").push_bind(before.to_string());
         }
@@ -291,8 +293,7 @@ impl Cases<'_> {
         subject: Option<&str>,
         limit: u32,
     ) -> Result<Vec<CaseFinding>, StoreError> {
-        let mut query: QueryBuilder<Any> =
-            QueryBuilder::new("SELECT * FROM case_findings WHERE case_id = ");
+        let mut query = QueryBuilder::new("SELECT * FROM case_findings WHERE case_id = ");
         query.push_bind(case.to_string());
         if let Some(subject) = subject {
             query.push(" AND subject = ").push_bind(subject.to_owned());
@@ -393,7 +394,7 @@ impl Cases<'_> {
         to: CaseId,
         change: &CaseChange,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Cases).await?;
         for statement in [
             "UPDATE case_findings SET case_id = $2 WHERE case_id = $1",
             "UPDATE case_entries SET case_id = $2 WHERE case_id = $1",
@@ -430,7 +431,7 @@ impl Cases<'_> {
         findings: &[FindingId],
         change: &CaseChange,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Cases).await?;
         let mut moved = 0;
         for finding in findings {
             let done = sqlx::query(

@@ -3,7 +3,7 @@
 
 use palisade_core::Timestamp;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// What was begun, and with whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Ceremonies<'_> {
         limits: CeremonyLimits,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         sqlx::query("DELETE FROM ceremonies WHERE expires_at <= $1")
             .bind(row::nanos(now))
             .execute(&mut *transaction)

@@ -4,7 +4,7 @@
 use palisade_core::{DeviceId, Lifecycle, ProductId, Serial, Timestamp};
 use sqlx::{Row, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// A certificate that ends soon and has no successor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,7 +186,7 @@ impl Compliance<'_> {
     ) -> Result<Vec<ExpiringCertificate>, StoreError> {
         let rows = sqlx::query(
             "SELECT c.principal, c.serial, c.not_after FROM certificates c WHERE \
-             c.principal > $1 AND SUBSTR(c.principal, 1, $2) = $3 AND c.revoked_at IS NULL \
+             c.principal > $1 AND SUBSTR(c.principal, 1, CAST($2 AS INTEGER)) = $3 AND c.revoked_at IS NULL \
              AND c.not_after > $4 AND c.not_after <= $5 \
              AND $4 - c.not_before > (c.not_after - c.not_before) / 100 * 72 \
              AND NOT EXISTS (SELECT 1 FROM certificates n WHERE n.principal = c.principal \
@@ -248,7 +248,7 @@ impl Compliance<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn put_keys(&self, keys: &[IssuedKey]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Audits).await?;
         for key in keys {
             sqlx::query(
                 "INSERT INTO certificate_keys VALUES ($1, $2, $3, $4) \
@@ -319,7 +319,7 @@ impl Compliance<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn put_versions(&self, versions: &[DeviceVersion]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Audits).await?;
         for one in versions {
             sqlx::query(
                 "INSERT INTO device_versions VALUES ($1, $2, $3, $4, $4) ON CONFLICT (device) \
@@ -391,7 +391,7 @@ impl Compliance<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn add_marks(&self, marks: &[Mark]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Audits).await?;
         for mark in marks {
             sqlx::query(
                 "INSERT INTO audit_marks VALUES ($1, $2, $3, $4, $5) \

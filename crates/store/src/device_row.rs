@@ -1,9 +1,8 @@
 //! A device as a row: registering and importing write the same columns.
 
 use palisade_core::Device;
-use sqlx::{Any, query_builder::Separated};
 
-use crate::{StoreError, row};
+use crate::{StoreError, query_builder::Separated, row};
 
 /// The columns that [`DeviceRow::bind`] gives, in its order.
 pub(crate) const COLUMNS: &str =
@@ -28,7 +27,7 @@ impl<'a> DeviceRow<'a> {
         devices.iter().map(of).collect()
     }
 
-    pub(crate) fn bind(self, values: &mut Separated<'_, Any, &'static str>) {
+    pub(crate) fn bind(self, values: &mut Separated<'_>) {
         let (device, posture) = (self.device, &self.device.posture);
         values
             .push_bind(device.id.to_string())

@@ -1,9 +1,7 @@
 //! Finding devices by a part of their id. A part that few have is looked up by its trigrams; one that many have
 //! fills a page soon whichever way the list is walked.
 
-use sqlx::{Any, AnyPool, QueryBuilder};
-
-use crate::StoreError;
+use crate::{Engine, Store, StoreError, query_builder::QueryBuilder};
 
 /// Up to so many devices are few.
 const FEW: i64 = 2_000;
@@ -19,7 +17,7 @@ pub(crate) struct IdPart {
 
 impl IdPart {
     /// Looks at how many have it; `None` where no id can.
-    pub(crate) async fn read(part: &str, readers: &AnyPool) -> Result<Option<Self>, StoreError> {
+    pub(crate) async fn read(part: &str, store: &Store) -> Result<Option<Self>, StoreError> {
         let may_stand = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if !part.chars().all(may_stand) {
             return Ok(None);
@@ -28,13 +26,14 @@ impl IdPart {
             part: part.to_ascii_lowercase(),
             is_rare: false,
         };
-        if part.len() >= SHORTEST {
+        // PostgreSQL plans by itself whether its index of trigrams is worth it.
+        if store.engine() == Engine::Sqlite && part.len() >= SHORTEST {
             let count: i64 = sqlx::query_scalar(
                 "SELECT COUNT(*) FROM (SELECT 1 FROM device_search WHERE id LIKE $1 LIMIT $2) few",
             )
             .bind(found.wide())
             .bind(FEW + 1)
-            .fetch_one(readers)
+            .fetch_one(store.readers())
             .await?;
             found.is_rare = count <= FEW;
         }
@@ -42,7 +41,7 @@ impl IdPart {
     }
 
     /// Adds to a query of devices that they have it.
-    pub(crate) fn narrow(&self, query: &mut QueryBuilder<Any>) {
+    pub(crate) fn narrow(&self, query: &mut QueryBuilder) {
         if self.is_rare {
             query.push(" AND id IN (SELECT id FROM device_search WHERE id LIKE ");
             query.push_bind(self.wide()).push(")");

@@ -5,13 +5,15 @@ use palisade_core::{
     Timestamp, TrustScore,
 };
 use serde::Serialize;
-use sqlx::{Any, AnyPool, QueryBuilder, any::AnyRow};
+use sqlx::{AnyPool, any::AnyRow};
 
 use crate::{
     Bounds, Store, StoreError,
     device_row::{COLUMNS, DeviceRow},
     device_search::IdPart,
+    query_builder::QueryBuilder,
     row,
+    transaction::Lane,
 };
 
 /// Rows of one INSERT statement: ten columns each, below SQLite's 32,766 variables.
@@ -109,11 +111,10 @@ impl Devices<'_> {
     /// # Errors
     /// When one exists already (all that do are named), or the database fails.
     pub async fn register(&self, devices: &[Device]) -> Result<(), RegisterError> {
-        let mut transaction = self.writer().begin().await.map_err(StoreError::from)?;
+        let mut transaction = self.store.begin(Lane::Devices).await?;
         let mut existing = Vec::new();
         for chunk in devices.chunks(ROWS_A_STATEMENT) {
-            let mut query: QueryBuilder<Any> =
-                QueryBuilder::new(format!("INSERT INTO devices ({COLUMNS}) "));
+            let mut query = QueryBuilder::new(format!("INSERT INTO devices ({COLUMNS}) "));
             query.push_values(DeviceRow::all(chunk)?, |mut values, row| {
                 row.bind(&mut values)
             });
@@ -163,7 +164,7 @@ impl Devices<'_> {
         filter: &DeviceFilter,
         page: &PageRequest,
     ) -> Result<Page<Device>, StoreError> {
-        let mut query: QueryBuilder<Any> = QueryBuilder::new("SELECT * FROM devices WHERE id > ");
+        let mut query = QueryBuilder::new("SELECT * FROM devices WHERE id > ");
         query.push_bind(page.after.clone().unwrap_or_default());
         let conditions = [
             (
@@ -193,7 +194,7 @@ impl Devices<'_> {
             query.push(", '') <> labels");
         }
         if let Some(part) = filter.search.as_deref().filter(|part| !part.is_empty()) {
-            match IdPart::read(part, self.readers()).await? {
+            match IdPart::read(part, self.store).await? {
                 Some(part) => part.narrow(&mut query),
                 None => return Ok(Page::cut(Vec::new(), page.size(), |_| String::new())),
             }
@@ -270,7 +271,7 @@ impl Devices<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn touch(&self, seen: &[(DeviceId, Timestamp)]) -> Result<(), StoreError> {
-        let mut transaction = self.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Devices).await?;
         for (id, at) in seen {
             sqlx::query("UPDATE devices SET last_seen_at = $1 WHERE id = $2")
                 .bind(row::nanos(*at))
@@ -388,7 +389,7 @@ fn lifecycle(found: &AnyRow) -> Result<Lifecycle, StoreError> {
 }
 
 /// What is within any of some bounds.
-fn push_within(query: &mut QueryBuilder<Any>, all: &[Bounds]) -> Result<(), StoreError> {
+fn push_within(query: &mut QueryBuilder, all: &[Bounds]) -> Result<(), StoreError> {
     query.push(" AND (1 = 0");
     for bounds in all {
         query.push(" OR (1 = 1");

@@ -2,9 +2,9 @@
 
 use palisade_core::{DrillId, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, QueryBuilder, any::AnyRow};
+use sqlx::any::AnyRow;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, query_builder::QueryBuilder, row};
 
 /// Under this name the schedule is kept.
 const SCHEDULE: &str = "drills.schedule";
@@ -111,7 +111,7 @@ impl Drills<'_> {
         limit: u32,
         scenario: Option<&str>,
     ) -> Result<Vec<DrillRecord>, StoreError> {
-        let mut query: QueryBuilder<Any> = QueryBuilder::new("SELECT * FROM drills WHERE 1 = 1");
+        let mut query = QueryBuilder::new("SELECT * FROM drills WHERE 1 = 1");
         if let Some(before) = before {
             query.push(" AND id < ").push_bind(before.to_string());
         }

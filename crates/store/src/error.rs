@@ -35,6 +35,18 @@ pub enum StoreError {
     /// Another process has the data directory.
     #[error("{0} is in use by another palisade process: stop it first")]
     InUse(PathBuf),
+    /// Another process has the database.
+    #[error("{0} is in use by another palisade process: stop it first")]
+    Claimed(String),
+    /// The database server is older than what is known to do.
+    #[error("the PostgreSQL server is of version {}.{}, version 13 or newer is needed", .found / 10_000, .found % 10_000)]
+    OldServer {
+        /// Its version, as `server_version_num` has it.
+        found: i64,
+    },
+    /// A migration cannot go on, or the database is in the middle of one.
+    #[error("{0}")]
+    Migration(String),
     /// Others read the database all the time.
     #[error("the database is being read all the time; try again")]
     Busy,

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use palisade_core::{DeviceId, Finding, FindingId, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::{
-    Any, QueryBuilder,
+    Any,
     any::{AnyArguments, AnyRow},
     query::Query,
 };
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, query_builder::QueryBuilder, row, transaction::Lane};
 
 /// Whether a finding still holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +102,7 @@ impl Findings<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn put_all(&self, records: &[FindingRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Cases).await?;
         for record in records {
             write(record)?.execute(&mut *transaction).await?;
         }
@@ -153,7 +153,7 @@ impl Findings<'_> {
         limit: u32,
         filter: &FindingFilter,
     ) -> Result<Vec<FindingRecord>, StoreError> {
-        let mut query: QueryBuilder<Any> = QueryBuilder::new("SELECT * FROM findings WHERE 1 = 1");
+        let mut query = QueryBuilder::new("SELECT * FROM findings WHERE 1 = 1");
         if let Some(before) = before {
             query.push(" AND id < ").push_bind(before.to_string());
         }
@@ -261,7 +261,7 @@ fn state_name(state: FindingState) -> &'static str {
     }
 }
 
-fn narrow(query: &mut QueryBuilder<Any>, filter: &FindingFilter) {
+fn narrow(query: &mut QueryBuilder, filter: &FindingFilter) {
     if let Some(detector) = &filter.detector {
         query.push(" AND detector = ").push_bind(detector.clone());
     }

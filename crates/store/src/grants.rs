@@ -8,7 +8,7 @@ use palisade_core::{
 };
 use sqlx::{Row, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// The repository of grants.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Grants<'_> {
     /// # Errors
     /// When the database fails; nothing is noted then.
     pub async fn touch(&self, used: &[GrantId], at: Timestamp) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Policy).await?;
         sqlx::query("INSERT INTO grant_uses VALUES ('', $1) ON CONFLICT DO NOTHING")
             .bind(row::nanos(at))
             .execute(&mut *transaction)
@@ -116,7 +116,7 @@ impl Grants<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn remove(&self, id: GrantId) -> Result<bool, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Policy).await?;
         let done = sqlx::query("DELETE FROM grants WHERE id = $1")
             .bind(id.to_string())
             .execute(&mut *transaction)

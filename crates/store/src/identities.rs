@@ -4,7 +4,7 @@
 use palisade_core::Timestamp;
 use sqlx::any::AnyRow;
 
-use crate::{Account, Store, StoreError, accounts, row};
+use crate::{Account, Store, StoreError, accounts, row, transaction::Lane};
 
 /// By whom a provider says that an account's person is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Identities<'_> {
         account: &Account,
         identity: &AccountIdentity,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         accounts::insert(&mut transaction, account).await?;
         insert(&mut transaction, identity).await?;
         transaction.commit().await?;
@@ -108,7 +108,7 @@ impl Identities<'_> {
         identity: &AccountIdentity,
         generation: u64,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         let found = sqlx::query(
             "UPDATE accounts SET generation = generation WHERE name = $1 AND generation = $2 \
              AND disabled = 0",
@@ -130,7 +130,7 @@ impl Identities<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn unlink(&self, account: &str, issuer: &str) -> Result<bool, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         let done = sqlx::query("DELETE FROM account_identities WHERE account = $1 AND issuer = $2")
             .bind(account)
             .bind(issuer)
@@ -183,13 +183,12 @@ impl Identities<'_> {
             "UPDATE accounts SET roles = $3, generation = generation + 1 WHERE name = $1 AND {}",
             accounts::LEAVES_AN_OWNER
         );
-        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let statement = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(account)
             .bind(accounts::OWNER)
-            .bind(text.as_str())
-            .execute(self.store.writer())
-            .await?;
-        Ok(match done.rows_affected() {
+            .bind(text.as_str());
+        let done = self.store.execute_in(Lane::People, statement).await?;
+        Ok(match done {
             1 => RolesSet::Changed,
             _ => RolesSet::LastOwner,
         })

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use palisade_core::{Device, DeviceId};
-use sqlx::{Any, QueryBuilder};
 
 use crate::{
     Store, StoreError,
     device_row::{COLUMNS, DeviceRow},
     devices::RegisterError,
+    query_builder::QueryBuilder,
     row,
+    transaction::Lane,
 };
 
 /// Rows of one INSERT statement: ten columns each, below SQLite's 32,766 variables.
@@ -67,8 +68,7 @@ impl Store {
     pub async fn existing(&self, ids: &[DeviceId]) -> Result<BTreeSet<DeviceId>, StoreError> {
         let mut existing = BTreeSet::new();
         for chunk in ids.chunks(ROWS_A_STATEMENT) {
-            let mut query: QueryBuilder<Any> =
-                QueryBuilder::new("SELECT id FROM devices WHERE id IN (");
+            let mut query = QueryBuilder::new("SELECT id FROM devices WHERE id IN (");
             let mut values = query.separated(", ");
             for id in chunk {
                 values.push_bind(id.as_str());
@@ -94,9 +94,9 @@ impl Import<'_> {
     /// # Errors
     /// When one was staged before, or the database fails.
     pub async fn stage(&mut self, devices: &[Device]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Devices).await?;
         for chunk in devices.chunks(ROWS_A_STATEMENT) {
-            let mut query: QueryBuilder<Any> =
+            let mut query =
                 QueryBuilder::new(format!("INSERT INTO device_imports (import, {COLUMNS}) "));
             query.push_values(DeviceRow::all(chunk)?, |mut values, row| {
                 values.push_bind(self.number);

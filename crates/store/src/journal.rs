@@ -4,9 +4,12 @@ mod events;
 mod personal;
 
 use palisade_core::{Severity, Timestamp};
-use sqlx::{Any, QueryBuilder, any::AnyRow};
+use sqlx::any::AnyRow;
 
-use crate::{NodeRow, Store, StoreError, ledger::insert_nodes, row};
+use crate::{
+    NodeRow, Store, StoreError, ledger::insert_nodes, query_builder::QueryBuilder, row,
+    transaction::Lane,
+};
 use personal::insert_personal;
 
 pub use events::{EventFilter, OldestEvent, StoredEvent};
@@ -111,10 +114,9 @@ impl Journal<'_> {
             personal,
             events,
         } = batch;
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Journal).await?;
         for chunk in entries.chunks(ROWS_A_STATEMENT) {
-            let mut query: QueryBuilder<Any> =
-                QueryBuilder::new("INSERT INTO ledger (seq, body, leaf, chain) ");
+            let mut query = QueryBuilder::new("INSERT INTO ledger (seq, body, leaf, chain) ");
             query.push_values(chunk, |mut values, entry| {
                 values
                     .push_bind(entry.seq as i64)
@@ -127,7 +129,7 @@ impl Journal<'_> {
         insert_nodes(&mut transaction, nodes).await?;
         insert_personal(&mut transaction, personal).await?;
         for chunk in events.chunks(ROWS_A_STATEMENT) {
-            let mut query: QueryBuilder<Any> =
+            let mut query =
                 QueryBuilder::new("INSERT INTO outbox (kind, principal, source, severity, body) ");
             query.push_values(chunk, |mut values, event| {
                 values

@@ -1,9 +1,12 @@
 //! What makes the ledger a transparency log: hashes of its tree, and the checkpoints that were signed.
 
 use palisade_core::Timestamp;
-use sqlx::{Any, AnyConnection, QueryBuilder, any::AnyRow};
+use sqlx::{AnyConnection, any::AnyRow};
 
-use crate::{Store, StoreError, journal::ROWS_A_STATEMENT, row};
+use crate::{
+    Store, StoreError, journal::ROWS_A_STATEMENT, query_builder::QueryBuilder, row,
+    transaction::Lane,
+};
 
 /// The hash of a part of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +104,7 @@ impl LedgerTree<'_> {
     /// # Errors
     /// When the database fails; none is written then.
     pub async fn put_nodes(&self, nodes: &[NodeRow]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Journal).await?;
         insert_nodes(&mut transaction, nodes).await?;
         Ok(transaction.commit().await?)
     }
@@ -153,7 +156,7 @@ impl LedgerTree<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn put_checkpoint(&self, checkpoint: &CheckpointRow) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Journal).await?;
         sqlx::query(
             "INSERT INTO ledger_checkpoints (size, root, note, signed_at, published_at) \
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (size) DO UPDATE SET root = excluded.root, \
@@ -181,8 +184,7 @@ pub(crate) async fn insert_nodes(
     nodes: &[NodeRow],
 ) -> Result<(), StoreError> {
     for chunk in nodes.chunks(ROWS_A_STATEMENT) {
-        let mut query: QueryBuilder<Any> =
-            QueryBuilder::new("INSERT INTO ledger_nodes (level, idx, hash) ");
+        let mut query = QueryBuilder::new("INSERT INTO ledger_nodes (level, idx, hash) ");
         query.push_values(chunk, |mut values, node| {
             values
                 .push_bind(i64::from(node.level))

@@ -1,9 +1,9 @@
 //! MQTT sessions that outlive their connection, what waits for them, and retained messages. Bodies are
 //! opaque here; the gateway knows their form.
 
-use sqlx::{Any, QueryBuilder};
+use sqlx::Any;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, query_builder::QueryBuilder, row, transaction::Lane};
 
 const ROWS_A_STATEMENT: usize = 1_000;
 
@@ -97,7 +97,7 @@ impl Mqtt<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn apply(&self, ops: &[SessionOp]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Rows).await?;
         let mut rest = ops;
         while let Some(first) = rest.first() {
             // Neighbouring messages share a statement: they are nearly all that a busy batch holds.
@@ -107,8 +107,7 @@ impl Mqtt<'_> {
                 .take_while(|op| matches!(op, SessionOp::Enqueue { .. }))
                 .count();
             if run > 1 {
-                let mut query: QueryBuilder<Any> =
-                    QueryBuilder::new("INSERT INTO mqtt_queue (client_id, seq, body) ");
+                let mut query = QueryBuilder::new("INSERT INTO mqtt_queue (client_id, seq, body) ");
                 query.push_values(&rest[..run], |mut values, op| {
                     if let SessionOp::Enqueue {
                         client_id,

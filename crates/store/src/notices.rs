@@ -4,7 +4,7 @@
 use palisade_core::Timestamp;
 use sqlx::{AnyConnection, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// The most rows that wait for one mailbox; what is more is one row that says so.
 const MAX_WAITING: i64 = 40;
@@ -113,7 +113,7 @@ impl Notices<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn add(&self, notices: &[AccountNotice]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Notices).await?;
         for notice in notices {
             insert(&mut transaction, notice).await?;
         }
@@ -133,7 +133,7 @@ impl Notices<'_> {
         now: Timestamp,
         keep: u32,
     ) -> Result<Vec<String>, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Notices).await?;
         let known = sqlx::query("SELECT place FROM account_places WHERE account = $1")
             .bind(account)
             .fetch_all(&mut *transaction)
@@ -220,7 +220,7 @@ impl Notices<'_> {
         notices: &[AccountNotice],
         (now, next_at): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Notices).await?;
         remove(&mut transaction, notices).await?;
         let next = Mailbox {
             sent_at: Some(now),
@@ -246,7 +246,7 @@ impl Notices<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn give_up(&self, notices: &[AccountNotice]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Notices).await?;
         remove(&mut transaction, notices).await?;
         transaction.commit().await?;
         Ok(())

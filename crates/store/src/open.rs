@@ -1,4 +1,4 @@
-//! Opening the database: pools, pragmas, migrations, permissions.
+//! Opening the SQLite database: pools, pragmas, migrations, permissions.
 
 use std::{
     fs::Permissions,
@@ -10,56 +10,37 @@ use std::{
 
 use sqlx::{AnyPool, AssertSqlSafe, Connection, Row, any::AnyPoolOptions};
 
-use crate::{StoreError, lock::DirectoryLock};
+use crate::{StoreError, lock::DirectoryLock, postgres::Claim, schema};
 
-/// The schema, one step a file, in order.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/sqlite/0001_spine.sql"),
-    include_str!("../migrations/sqlite/0002_device_imports.sql"),
-    include_str!("../migrations/sqlite/0003_findings.sql"),
-    include_str!("../migrations/sqlite/0004_baselines.sql"),
-    include_str!("../migrations/sqlite/0005_responses.sql"),
-    include_str!("../migrations/sqlite/0006_exports.sql"),
-    include_str!("../migrations/sqlite/0007_audits.sql"),
-    include_str!("../migrations/sqlite/0008_drills.sql"),
-    include_str!("../migrations/sqlite/0009_people.sql"),
-    include_str!("../migrations/sqlite/0010_device_search.sql"),
-    include_str!("../migrations/sqlite/0011_passkeys.sql"),
-    include_str!("../migrations/sqlite/0012_rotations.sql"),
-    include_str!("../migrations/sqlite/0015_pruning.sql"),
-    include_str!("../migrations/sqlite/0016_roles.sql"),
-    include_str!("../migrations/sqlite/0017_access.sql"),
-    include_str!("../migrations/sqlite/0018_identities.sql"),
-    include_str!("../migrations/sqlite/0019_session_browser.sql"),
-    include_str!("../migrations/sqlite/0021_ledger_tiles.sql"),
-    include_str!("../migrations/sqlite/0020_notices.sql"),
-    include_str!("../migrations/sqlite/0022_vault.sql"),
-    include_str!("../migrations/sqlite/0023_ledger_personal.sql"),
-    include_str!("../migrations/sqlite/0026_sealed_topics.sql"),
-    include_str!("../migrations/sqlite/0028_review_plan.sql"),
-    include_str!("../migrations/sqlite/0029_grant_uses.sql"),
-    include_str!("../migrations/sqlite/0024_vault_clock.sql"),
-    include_str!("../migrations/sqlite/0030_review_facts.sql"),
-];
 const READERS: u32 = 4;
 /// The setting that is written to see whether writing works.
 const SIGN_OF_LIFE: &str = "sign_of_life";
-/// The newest version of the schema.
-pub(crate) const SCHEMA: u64 = MIGRATIONS.len() as u64;
+
+/// What holds the system of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// A file in the data directory.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
 
 /// The open system of record; clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
     // SQLite has one writer; waiting for it in a queue of our own is fairer than its busy handler.
-    writer: AnyPool,
-    readers: AnyPool,
+    pub(crate) writer: AnyPool,
+    pub(crate) readers: AnyPool,
+    /// Of a database that others could claim too.
+    pub(crate) claim: Option<Claim>,
     // Nobody holds it who only reads.
-    _lock: Option<DirectoryLock>,
+    pub(crate) _lock: Option<DirectoryLock>,
 }
 
 impl Store {
@@ -79,11 +60,19 @@ impl Store {
         let readers = pool(READERS).connect(&url).await?;
         Ok(Self {
             inner: Arc::new(Inner {
+                engine: Engine::Sqlite,
                 writer,
                 readers,
+                claim: None,
                 _lock: Some(lock),
             }),
         })
+    }
+
+    /// What holds it.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.inner.engine
     }
 
     pub(crate) fn writer(&self) -> &AnyPool {
@@ -105,15 +94,33 @@ impl Store {
         self.settings().put(SIGN_OF_LIFE, &now).await
     }
 
+    /// Whether no installation has written anything here yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_new(&self) -> Result<bool, StoreError> {
+        let found = sqlx::query("SELECT COUNT(*) FROM settings WHERE name <> $1")
+            .bind(SIGN_OF_LIFE)
+            .fetch_one(self.writer())
+            .await?;
+        Ok(found.try_get::<i64, _>(0)? == 0)
+    }
+
     /// Closes all connections; what was written is in the database file proper.
     pub async fn close(&self) {
         self.inner.readers.close().await;
         self.inner.writer.close().await;
+        if let Some(claim) = &self.inner.claim {
+            claim.release().await;
+        }
     }
 }
 
-/// Opens the database for reading alone, without a lock.
-pub(crate) async fn for_reading(directory: &Path) -> Result<Store, StoreError> {
+/// Opens the database for reading alone.
+pub(crate) async fn for_reading(
+    directory: &Path,
+    lock: Option<DirectoryLock>,
+) -> Result<Store, StoreError> {
     sqlx::any::install_default_drivers();
     let path = directory.join("palisade.db");
     let pool = AnyPoolOptions::new()
@@ -131,9 +138,11 @@ pub(crate) async fn for_reading(directory: &Path) -> Result<Store, StoreError> {
         .await?;
     Ok(Store {
         inner: Arc::new(Inner {
+            engine: Engine::Sqlite,
+            claim: None,
             writer: pool.clone(),
             readers: pool,
-            _lock: None,
+            _lock: lock,
         }),
     })
 }
@@ -183,14 +192,14 @@ async fn migrate(writer: &AnyPool) -> Result<(), StoreError> {
         .fetch_one(writer)
         .await?
         .try_get(0)?;
-    let known = MIGRATIONS.len() as i64;
+    let known = schema::NEWEST;
     if found > known {
         return Err(StoreError::TooNew { found, known });
     }
-    for (index, step) in MIGRATIONS.iter().enumerate().skip(found as usize) {
+    for (version, step) in schema::after(found) {
         let mut transaction = writer.begin().await?;
-        sqlx::raw_sql(*step).execute(&mut *transaction).await?;
-        let version = format!("PRAGMA user_version = {}", index + 1);
+        sqlx::raw_sql(step).execute(&mut *transaction).await?;
+        let version = format!("PRAGMA user_version = {version}");
         sqlx::raw_sql(AssertSqlSafe(version))
             .execute(&mut *transaction)
             .await?;
@@ -212,6 +221,14 @@ mod tests {
             chain: vec![0; 32],
         };
         (from..from + count).map(entry).collect()
+    }
+
+    #[tokio::test]
+    async fn others_cannot_read_the_database() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let _store = Store::open(directory.path()).await.expect("opens");
+        let metadata = std::fs::metadata(directory.path().join("palisade.db")).expect("there");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 use palisade_core::{Timestamp, TokenId};
 use sqlx::{AnyConnection, any::AnyRow};
 
-use crate::{Account, Store, StoreError, row};
+use crate::{Account, Store, StoreError, row, transaction::Lane};
 
 /// A passkey of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Passkeys<'_> {
         most: u32,
         recovery: &[Vec<u8>],
     ) -> Result<PasskeyAdded, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         let before = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE accounts SET generation = generation + CASE WHEN {HAS_FACTOR} THEN 0 ELSE 1 END \
              WHERE name = $1 AND disabled = 0 AND generation = $2 RETURNING generation"
@@ -204,7 +204,7 @@ impl Passkeys<'_> {
         id: TokenId,
         needs_factor: bool,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         sqlx::query("UPDATE accounts SET generation = generation + 1 WHERE name = $1")
             .bind(account)
             .execute(&mut *transaction)

@@ -3,7 +3,7 @@
 
 use palisade_core::{CaseId, Timestamp};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// The repository of what is removed.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Pruning<'_> {
         .bind(i64::from(limit))
         .fetch_all(self.store.readers())
         .await?;
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Cases).await?;
         let mut removed = 0;
         for found in &rows {
             let case = row::parse(found, "id", CaseId::parse)?.to_string();
@@ -72,7 +72,7 @@ impl Pruning<'_> {
     /// # Errors
     /// When the database fails; nothing is removed then.
     pub async fn access(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Cases).await?;
         let done = sqlx::query(
             "DELETE FROM access_log WHERE id IN (SELECT id FROM access_log WHERE last_at < $1 \
              ORDER BY last_at LIMIT $2)",

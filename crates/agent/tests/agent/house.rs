@@ -276,7 +276,7 @@ async fn open(
     if !key_file.exists() {
         KeySource::generate_file(&key_file).expect("writes");
     }
-    let store = Store::open(directory).await.expect("opens");
+    let store = palisade_test_store::open(directory).await.expect("opens");
     let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
     let ledger = Ledger::open(store.clone(), bus.clone())
         .await

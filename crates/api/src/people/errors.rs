@@ -22,6 +22,9 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         StoreError::Database(_)
         | StoreError::Busy
         | StoreError::InUse(_)
+        | StoreError::Claimed(_)
+        | StoreError::OldServer { .. }
+        | StoreError::Migration(_)
         | StoreError::Io { .. } => {
             Problem::unavailable("the database does not answer; try again", &error)
         }

@@ -74,7 +74,9 @@ impl House {
         let directory = tempfile::tempdir().expect("a directory");
         let manual = ManualClock::new(Timestamp::now());
         let clock: Arc<dyn Clock> = Arc::new(manual.clone());
-        let store = Store::open(directory.path()).await.expect("opens");
+        let store = palisade_test_store::open(directory.path())
+            .await
+            .expect("opens");
         let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
         let ledger = Ledger::open(store.clone(), bus.clone())
             .await

@@ -105,7 +105,9 @@ pub async fn house_in(directory: tempfile::TempDir) -> House {
 /// A server whose accounts are set up so.
 pub async fn house_of(directory: tempfile::TempDir, accounts: AccountsConfig) -> House {
     let clock = ManualClock::new(Timestamp::now());
-    let store = Store::open(directory.path()).await.expect("opens");
+    let store = palisade_test_store::open(directory.path())
+        .await
+        .expect("opens");
     let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
     let ledger = Ledger::open(store.clone(), bus.clone()).await;
     let ledger = ledger.expect("opens");

@@ -128,7 +128,9 @@ impl Running {
 impl World {
     pub async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path()).await.expect("opens");
+        let store = palisade_test_store::open(directory.path())
+            .await
+            .expect("opens");
         let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
         let ledger = Ledger::open(store.clone(), bus.clone()).await;
         Self {

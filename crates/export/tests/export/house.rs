@@ -49,7 +49,9 @@ impl House {
     /// With one export, `main`.
     pub async fn new(config: Value) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path()).await.expect("opens");
+        let store = palisade_test_store::open(directory.path())
+            .await
+            .expect("opens");
         let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
         let ledger = Ledger::open(store.clone(), bus.clone())
             .await

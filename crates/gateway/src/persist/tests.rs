@@ -29,7 +29,9 @@ impl House {
         }
         let keys = Keystore::open(&folder.path().join("keys"), &KeySource::File(key));
         Self {
-            store: Store::open(folder.path()).await.expect("opens"),
+            store: palisade_test_store::open(folder.path())
+                .await
+                .expect("opens"),
             keys: keys.expect("opens"),
             folder,
         }

@@ -451,7 +451,7 @@ async fn open(directory: &Path, config: GatewayConfig, authority_clock: ManualCl
 async fn open_store(directory: &Path) -> Store {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match Store::open(directory).await {
+        match palisade_test_store::open(directory).await {
             Ok(store) => return store,
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }

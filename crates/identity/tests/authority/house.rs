@@ -46,7 +46,7 @@ pub async fn open(directory: &std::path::Path, clock: &ManualClock) -> Arc<Ident
     let key_file = directory.join("kek");
     KeySource::generate_file(&key_file).expect("writes");
     let source = KeySource::File(key_file);
-    let store = Store::open(directory).await.expect("opens");
+    let store = palisade_test_store::open(directory).await.expect("opens");
     let bus = Arc::new(LocalBus::new(store.clone()));
     let keys = Keystore::open(&directory.join("keys.json"), &source).expect("opens");
     let mut config = IdentityConfig::new(TrustDomain::parse("fleet.test").expect("valid"));

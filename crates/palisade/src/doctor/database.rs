@@ -5,11 +5,81 @@ use palisade_core::{Clock, SystemClock};
 use palisade_store::{Store, StoreError};
 
 use super::authority;
-use crate::data::DataDir;
+use crate::{config::Config, data::DataDir, database};
 
-/// Looks at the database; of one that a server has open only what does not disturb it.
-pub(super) async fn examine(data: &DataDir, running: bool) -> Vec<Finding> {
-    const CHECK: &str = "database";
+const CHECK: &str = "database";
+
+/// Looks at the database.
+pub(super) async fn examine(config: &Config, data: &DataDir, running: bool) -> Vec<Finding> {
+    match &config.database.url {
+        Some(url) if !url.is_empty() => examine_server(config, data).await,
+        _ => examine_file(config, data, running).await,
+    }
+}
+
+/// A PostgreSQL database can be looked at whether or not a server has it.
+async fn examine_server(config: &Config, data: &DataDir) -> Vec<Finding> {
+    let address = match config.database.address(data.path()) {
+        Ok(address) => address,
+        Err(why) => {
+            return vec![Finding::fail(CHECK, why, "correct the section [database]")];
+        }
+    };
+    let store = match database::inspect(config, data).await {
+        Ok(store) => store,
+        Err(error) => return vec![unreachable(&error)],
+    };
+    let mut findings = Vec::new();
+    if address.is_some_and(|address| !address.is_encrypted_or_local()) {
+        findings.push(Finding::warn(
+            "database connection",
+            "what goes to the database and comes from it is not encrypted",
+            "set sslmode=verify-full in database.url, or take sslmode out",
+        ));
+    }
+    match store.inspect().await {
+        Err(error) => findings.push(unreachable(&error)),
+        Ok(found) if found.schema == 0 => findings.push(Finding::warn(
+            CHECK,
+            "it is empty",
+            "the first start of `palisade serve`, `palisade init` or `palisade migrate` fills it",
+        )),
+        Ok(found) => {
+            for fault in &found.faults {
+                findings.push(Finding::fail(
+                    CHECK,
+                    fault.clone(),
+                    "turn it on in postgresql.conf",
+                ));
+            }
+            if found.faults.is_empty() {
+                findings.push(Finding::ok(
+                    CHECK,
+                    format!(
+                        "PostgreSQL, schema {} (this program knows {})",
+                        found.schema, found.known
+                    ),
+                ));
+            }
+            if found.schema >= found.known {
+                findings.extend(contents(&store).await);
+            }
+        }
+    }
+    store.close().await;
+    findings
+}
+
+fn unreachable(error: &StoreError) -> Finding {
+    Finding::fail(
+        CHECK,
+        error.to_string(),
+        "see that the PostgreSQL server runs, and that this user may use the database",
+    )
+}
+
+/// A file; of one that a server has open only what does not disturb it.
+async fn examine_file(config: &Config, data: &DataDir, running: bool) -> Vec<Finding> {
     if let Err(lost) = data.check_whole() {
         return vec![Finding::fail(
             CHECK,
@@ -24,7 +94,7 @@ pub(super) async fn examine(data: &DataDir, running: bool) -> Vec<Finding> {
             "the first start of `palisade serve`, or `palisade init`, makes it",
         )];
     }
-    let store = match Store::open_to_inspect(data.path()).await {
+    let store = match database::inspect(config, data).await {
         Ok(store) => store,
         Err(error) => return vec![damaged(&error)],
     };

@@ -32,3 +32,15 @@ pub(crate) fn bar(what: &'static str, bytes: u64) -> ProgressBar {
     bar.set_message(what);
     bar
 }
+
+/// Rows on their way; the message says of what.
+pub(crate) fn rows_bar(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    if let Ok(style) =
+        ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg} {elapsed}")
+    {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what);
+    bar
+}

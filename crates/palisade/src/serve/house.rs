@@ -40,6 +40,7 @@ use super::{
 use crate::{
     config::{Config, DrillsSection},
     data::DataDir,
+    database,
     failure::{Context, Failure},
 };
 
@@ -88,9 +89,8 @@ pub(crate) async fn prepare(config: &Config, data: &DataDir) -> Result<(), Failu
 
 impl Ground {
     async fn open(config: &Config, data: &DataDir) -> Result<Self, Failure> {
-        data.check_whole()?;
         // The store first: it keeps a second process out of the directory.
-        let store = Store::open(data.path()).await?;
+        let store = Box::pin(database::open(config, data)).await?;
         let keys = crate::keys::open(&config.keys, data)?;
         let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
         let ledger = Ledger::open(store.clone(), bus.clone()).await?;
@@ -330,6 +330,8 @@ impl House {
     pub(crate) fn keepers(&self) -> Tasks {
         let mut tasks = Tasks::default();
         let cancel = tasks.cancel();
+        let database = database::keep(self.ground.store.clone(), cancel.clone());
+        tasks.spawn("database", database);
         let identity = self.ground.identity.clone().run(cancel.clone());
         tasks.spawn("certification authority", never_fails(identity));
         let log = self.ground.log.clone().run(cancel.clone());

@@ -186,7 +186,9 @@ struct World {
 impl World {
     async fn new(fragments: &[Fragment]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path()).await.expect("opens");
+        let store = palisade_test_store::open(directory.path())
+            .await
+            .expect("opens");
         let bus = Arc::new(LocalBus::new(store.clone()));
         let journal = Ledger::open(store.clone(), bus.clone())
             .await

@@ -62,7 +62,9 @@ impl House {
         config: RespondConfig,
         change: Change,
     ) -> Self {
-        let store = Store::open(directory.path()).await.expect("a store");
+        let store = palisade_test_store::open(directory.path())
+            .await
+            .expect("a store");
         let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
         let ledger = Ledger::open(store.clone(), bus.clone())
             .await
@@ -115,7 +117,9 @@ impl House {
     /// What response says to a configuration.
     pub async fn try_open(config: RespondConfig) -> Result<Arc<Respond>, RespondError> {
         let directory = TempDir::new().expect("a directory");
-        let store = Store::open(directory.path()).await.expect("a store");
+        let store = palisade_test_store::open(directory.path())
+            .await
+            .expect("a store");
         let bus: SharedBus = Arc::new(LocalBus::new(store.clone()));
         let ledger = Ledger::open(store.clone(), bus.clone())
             .await

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use palisade_core::{EventId, Severity, Timestamp};
-use sqlx::{Any, QueryBuilder, Row, any::AnyRow};
+use sqlx::{Row, any::AnyRow};
 
 use super::{Journal, level};
-use crate::{StoreError, row};
+use crate::{StoreError, query_builder::QueryBuilder, row};
 
 /// An event as a consumer reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Journal<'_> {
 
     async fn read(
         &self,
-        mut query: QueryBuilder<Any>,
+        mut query: QueryBuilder,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         query.push_bind(i64::from(limit));
@@ -92,7 +92,7 @@ impl Journal<'_> {
         rows.iter().map(read_event).collect()
     }
 
-    async fn select(&self, filter: &EventFilter) -> Result<QueryBuilder<Any>, StoreError> {
+    async fn select(&self, filter: &EventFilter) -> Result<QueryBuilder, StoreError> {
         let mut query = QueryBuilder::new("SELECT pos, body FROM outbox WHERE 1 = 1");
         if let Some(kind) = &filter.kind {
             query.push(" AND kind = ").push_bind(kind.clone());
@@ -125,7 +125,7 @@ impl Journal<'_> {
     /// The position of the first event that was made at a moment or after it; beyond the newest where there
     /// is none.
     async fn position_at(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        let mut query: QueryBuilder<Any> = QueryBuilder::new("SELECT pos FROM outbox WHERE ");
+        let mut query = QueryBuilder::new("SELECT pos FROM outbox WHERE ");
         query.push(format!("{ID} >= "));
         query.push_bind(EventId::least_of(moment).to_string());
         query.push(format!(" ORDER BY {ID} LIMIT 1"));
@@ -145,7 +145,7 @@ impl Journal<'_> {
             return Ok(Vec::new());
         }
         // An event's JSON begins with its id, and an index is on that part of it.
-        let mut query: QueryBuilder<Any> =
+        let mut query =
             QueryBuilder::new("SELECT pos, body FROM outbox WHERE SUBSTR(body, 8, 26) IN (");
         let mut names = query.separated(", ");
         for id in ids {

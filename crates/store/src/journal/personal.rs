@@ -1,10 +1,10 @@
 //! What is about persons in entries of the ledger, until they are erased.
 
 use palisade_core::EventId;
-use sqlx::{Any, AnyConnection, Connection, QueryBuilder, Row, any::AnyRow};
+use sqlx::{AnyConnection, Connection, any::AnyRow};
 
 use super::{Journal, ROWS_A_STATEMENT};
-use crate::{StoreError, row};
+use crate::{StoreError, query_builder::QueryBuilder, row};
 
 /// A value that an entry holds the salted hash of.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,44 +57,23 @@ impl Journal<'_> {
         events: &[(EventId, String)],
     ) -> Result<(), StoreError> {
         let mut connection = self.store.writer().acquire().await?;
-        // What is deleted is overwritten.
-        sqlx::raw_sql("PRAGMA secure_delete = ON")
-            .execute(&mut *connection)
-            .await?;
+        self.store.overwrite_deleted(&mut connection, true).await?;
         let erased = erase(&mut connection, personal, events).await;
-        sqlx::raw_sql("PRAGMA secure_delete = OFF")
-            .execute(&mut *connection)
-            .await?;
+        self.store.overwrite_deleted(&mut connection, false).await?;
         erased
     }
 
-    /// Sees that no file of the database has in it what was erased: a database of up to 128 MiB is written anew, and the
-    /// log of pages is emptied. Says whether it was written anew; where it was not, free room in it may still hold copies
+    /// Sees that no file of the database has in it what was erased: a database of up to 128 MiB is written anew (of PostgreSQL, the
+    /// tables that it was in), and SQLite's log of pages is emptied. Says whether it was written anew; where it was not, free room in it may still hold copies
     /// of pages from when the database grew.
     ///
     /// # Errors
     /// When the database fails, or others read it all the time.
     pub async fn scrub(&self) -> Result<bool, StoreError> {
-        const MOST: i64 = 128 * 1024 * 1024;
-        let writer = self.store.writer();
-        let pages: i64 = sqlx::query("PRAGMA page_count")
-            .fetch_one(writer)
-            .await?
-            .try_get(0)?;
-        let size: i64 = sqlx::query("PRAGMA page_size")
-            .fetch_one(writer)
-            .await?
-            .try_get(0)?;
-        let is_small = pages.saturating_mul(size) <= MOST;
-        if is_small {
-            sqlx::raw_sql("VACUUM").execute(writer).await?;
-        }
-        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(self.store.writer())
-            .await?;
-        match done.try_get::<i64, _>(0)? {
-            0 => Ok(is_small),
-            _ => Err(StoreError::Busy),
+        let is_compacted = self.store.compact(&["ledger_personal", "outbox"]).await?;
+        match self.store.empty_log().await? {
+            true => Ok(is_compacted),
+            false => Err(StoreError::Busy),
         }
     }
 }
@@ -128,7 +107,7 @@ pub(super) async fn insert_personal(
     personal: &[PersonalRow],
 ) -> Result<(), StoreError> {
     for chunk in personal.chunks(ROWS_A_STATEMENT) {
-        let mut query: QueryBuilder<Any> =
+        let mut query =
             QueryBuilder::new("INSERT INTO ledger_personal (seq, field, subject, salt, value) ");
         query.push_values(chunk, |mut values, row| {
             values

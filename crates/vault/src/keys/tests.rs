@@ -54,7 +54,9 @@ impl VersionedWrap for Far {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_key_that_is_waited_for_is_in_no_other_segments_way_and_is_made_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(folder.path()).await.expect("opens");
+    let store = palisade_test_store::open(folder.path())
+        .await
+        .expect("opens");
     let source = KeySource::Passphrase(Secret::from("correct horse battery staple"));
     let keystore = Arc::new(Keystore::open(&folder.path().join("keys"), &source).expect("opens"));
     let root = Arc::new(Far {

@@ -58,7 +58,9 @@ impl World {
         let clock = Arc::new(ManualClock::new(
             Timestamp::from_second(1_700_000_000).expect("a time"),
         ));
-        let store = Store::open(folder.path()).await.expect("opens");
+        let store = palisade_test_store::open(folder.path())
+            .await
+            .expect("opens");
         let (parts, ledger) = parts(folder.path(), &store, &clock).await;
         let vault = Vault::open(parts).await.expect("opens");
         let mut world = Self {
@@ -96,7 +98,9 @@ impl World {
     }
 
     pub async fn start(&mut self) {
-        let store = Store::open(self.folder.path()).await.expect("opens");
+        let store = palisade_test_store::open(self.folder.path())
+            .await
+            .expect("opens");
         for tries in 0.. {
             let (parts, ledger) = parts(self.folder.path(), &store, &self.clock).await;
             match Vault::open(parts).await {
@@ -119,7 +123,9 @@ impl World {
 
     /// Whether it opens.
     pub async fn try_start(&self) -> Result<Arc<Vault>, VaultError> {
-        let store = Store::open(self.folder.path()).await.expect("opens");
+        let store = palisade_test_store::open(self.folder.path())
+            .await
+            .expect("opens");
         let (parts, _ledger) = parts(self.folder.path(), &store, &self.clock).await;
         Vault::open(parts).await
     }
@@ -203,7 +209,9 @@ impl World {
 /// A vault of nothing, to stand in the place of one that is closed.
 async fn empty() -> Arc<Vault> {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(folder.path()).await.expect("opens");
+    let store = palisade_test_store::open(folder.path())
+        .await
+        .expect("opens");
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
     let (parts, _ledger) = parts(folder.path(), &store, &clock).await;
     Vault::open(parts).await.expect("opens")
