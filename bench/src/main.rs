@@ -8,6 +8,7 @@ mod client;
 mod console;
 mod containment;
 mod decision;
+mod engines;
 mod fail2ban;
 mod https;
 mod ledger;
@@ -16,6 +17,7 @@ mod mosquitto;
 mod nab;
 mod palisade;
 mod people;
+mod postgres;
 mod process;
 mod registry;
 mod report;
@@ -86,6 +88,8 @@ enum What {
     Idle,
     /// The price of a policy decision.
     Decision,
+    /// A fleet in SQLite and in PostgreSQL: opening, letting devices in.
+    Engines,
     /// From quarantine to closed session.
     Containment,
     /// From the first bad message to the closed session, with nobody at the wheel, against fail2ban.
@@ -150,6 +154,7 @@ async fn main() -> Result<()> {
             What::Handshakes => handshakes(&options).await?,
             What::Idle => idle(&options).await?,
             What::Decision => decision(&options).await?,
+            What::Engines => in_engines(&options).await?,
             What::Containment => contain(&options).await?,
             What::Loop => close_the_loop(&options).await?,
             What::LoopPeer => loop_peer(&options).await?,
@@ -325,6 +330,42 @@ async fn decision(options: &Options) -> Result<()> {
         "a policy reads each message, us",
     ];
     println!("{}", table(&header, &[row]));
+    Ok(())
+}
+
+async fn in_engines(options: &Options) -> Result<()> {
+    println!("## {} registered devices in each engine\n", options.devices);
+    let mut found = [Vec::new(), Vec::new()];
+    for _ in 0..options.runs {
+        found[0].push(engines::sqlite(options.devices).await?);
+        found[1].push(engines::postgres(options.devices).await?);
+    }
+    let rows = ["SQLite", "PostgreSQL"].iter().zip(&found);
+    let rows: Vec<_> = rows
+        .map(|(engine, runs)| {
+            let of = |cost: &dyn Fn(&engines::Costs) -> f64| {
+                median(&runs.iter().map(cost).collect::<Vec<_>>())
+            };
+            let share = |share: f64| of(&|costs| percentile(&costs.admission_us, share));
+            vec![
+                (*engine).to_owned(),
+                format!("{:.1}", of(&|costs| costs.register_s)),
+                format!("{:.3}", of(&|costs| costs.open_s)),
+                format!("{:.0}", share(0.5)),
+                format!("{:.0}", share(0.99)),
+                format!("{:.0}", of(&|costs| costs.resident)),
+            ]
+        })
+        .collect();
+    let header = [
+        "",
+        "register all, s",
+        "open, s",
+        "admission p50, us",
+        "admission p99, us",
+        "memory of one let in, bytes",
+    ];
+    println!("{}", table(&header, &rows));
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 import os
 import pathlib
 import random
+import shutil
 import subprocess
+import tempfile
 import urllib.parse
 
 from palisade import free_port, run
@@ -12,16 +14,20 @@ TOOL = pathlib.Path(__file__).parent.parent / "tools" / "postgres.sh"
 
 
 class Server:
-    """A server of a test's own, in a folder, reached over loopback too."""
+    """A server of a test's own, reached over loopback too. Its user must be able to enter its folder, and the path of a socket
+    is short: it is not among the files of the test."""
 
-    def __init__(self, folder, **settings):
-        self.folder, self.port = pathlib.Path(folder), free_port()
+    def __init__(self, **settings):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="pg-"))
+        self.root.chmod(0o755)
+        self.folder, self.port = self.root / "s", free_port()
         self.settings = {"PORT": str(self.port), **settings}
 
     def _tool(self, what, **settings):
         environment = {**os.environ, **self.settings, **settings}
-        return subprocess.run([str(TOOL), what, str(self.folder)], env=environment, check=True, timeout=120,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout.strip()
+        done = subprocess.run([str(TOOL), what, str(self.folder)], env=environment, check=True, timeout=120,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        return done.stdout.strip()
 
     def start(self):
         self.url = self._tool("start")
@@ -36,6 +42,7 @@ class Server:
 
     def __exit__(self, *_):
         self.stop("immediate")
+        shutil.rmtree(self.root)
 
 
 def create(server, name=None):

@@ -88,6 +88,7 @@ def main():
     with open("deny.toml", "rb") as file:
         rules = tomllib.load(file)
     allowed = set(rules["licenses"]["allow"])
+    exceptions = {rule["crate"]: set(rule["allow"]) for rule in rules["licenses"].get("exceptions", [])}
     banned = {ban["crate"]: ban for ban in rules["bans"]["deny"]}
     sources = {f"registry+{url}" for url in rules["sources"]["allow-registry"]}
     problems, seen = [], set()
@@ -102,7 +103,7 @@ def main():
                 problems.append(f"{name} is banned: {ban['reason']}")
             if not package["license"]:
                 problems.append(f"{name} names no licence")
-            elif not is_allowed(package["license"], allowed):
+            elif not is_allowed(package["license"], allowed | exceptions.get(package["name"], set())):
                 problems.append(f"{name} has licence {package['license']}, which deny.toml does not allow")
             if package["source"] and package["source"] not in sources:
                 problems.append(f"{name} comes from {package['source']}, which deny.toml does not allow")

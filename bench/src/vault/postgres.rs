@@ -1,54 +1,18 @@
-//! The same rows in PostgreSQL: a server of its own, which the user `postgres` runs where we are root.
+//! The same rows in PostgreSQL.
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::{BEGIN_S, Cost, STEP_NANOS};
+use crate::postgres::{PostgreSql, run};
 
 /// Runs the statement once.
 pub fn rows(messages: u64, devices: u64) -> Result<Cost> {
-    let programs = programs()?;
-    let folder = tempfile::tempdir()?;
-    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
-    let is_root = rustix::process::geteuid().is_root();
-    if is_root {
-        run(Command::new("chown").arg("postgres").arg(folder.path()))?;
-    }
-    let as_server = |program: &str| match is_root {
-        true => {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-            command.arg(programs.join(program));
-            command
-        }
-        false => Command::new(programs.join(program)),
-    };
-    run(as_server("initdb")
-        .args(["-A", "trust", "-U", "bench", "-D"])
-        .arg(&data))?;
-    let options = format!("-c listen_addresses= -k {}", folder.path().display());
-    let pg_ctl = |what: &str| {
-        let mut command = as_server("pg_ctl");
-        command.args([what, "-w", "-D"]).arg(&data);
-        command
-    };
-    run(pg_ctl("start").arg("-l").arg(&log).args(["-o", &options]))?;
-    let measured = statement(&programs, folder.path(), &data, (messages, devices));
-    run(pg_ctl("stop").args(["-m", "fast"]))?;
-    measured
-}
-
-fn statement(
-    programs: &Path,
-    socket: &Path,
-    data: &Path,
-    (messages, devices): (u64, u64),
-) -> Result<Cost> {
+    let postgres = PostgreSql::start()?;
     let sql = format!(
         "CREATE TABLE telemetry (number BIGINT PRIMARY KEY, at BIGINT, device TEXT, product TEXT, topic TEXT, \
          qos SMALLINT, retain BOOLEAN, payload BYTEA);\n\
@@ -59,13 +23,13 @@ fn statement(
          FROM generate_series(0::BIGINT, {messages} - 1) AS n;\n\
          CHECKPOINT;\n"
     );
-    let server: u32 = std::fs::read_to_string(data.join("postmaster.pid"))?
+    let server: u32 = std::fs::read_to_string(postgres.data().join("postmaster.pid"))?
         .lines()
         .next()
         .context("no postmaster")?
         .parse()?;
     let (before, started) = (cpu(server)?, Instant::now());
-    let mut psql = Command::new(programs.join("psql"));
+    let mut psql = postgres.program("psql");
     psql.args([
         "-q",
         "-v",
@@ -76,7 +40,7 @@ fn statement(
         "postgres",
         "-h",
     ]);
-    psql.arg(socket);
+    psql.arg(postgres.socket());
     // Each by itself: one text of several is one transaction, and a checkpoint is none of it.
     for statement in sql.lines() {
         psql.args(["-c", statement]);
@@ -87,7 +51,7 @@ fn statement(
     Ok(Cost {
         seconds,
         cpu,
-        bytes: size(&data.join("base"))?,
+        bytes: size(&postgres.data().join("base"))?,
     })
 }
 
@@ -122,30 +86,4 @@ fn size(folder: &Path) -> Result<u64> {
         };
     }
     Ok(size)
-}
-
-/// Where Debian keeps the programs of its newest PostgreSQL.
-fn programs() -> Result<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/usr/lib/postgresql")
-        .context("PostgreSQL is needed (Debian: apt-get install postgresql)")?
-    {
-        found.push(entry?.path().join("bin"));
-    }
-    found.sort();
-    found
-        .pop()
-        .context("PostgreSQL is needed (Debian: apt-get install postgresql)")
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let done = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()
-        .with_context(|| format!("cannot run {command:?}"))?;
-    let told = String::from_utf8_lossy(&done.stderr);
-    ensure!(done.status.success(), "{command:?}: {told}");
-    Ok(())
 }

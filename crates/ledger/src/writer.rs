@@ -23,6 +23,8 @@ use crate::{
 const QUEUE: usize = 4_096;
 /// Events of one transaction, at most.
 const BATCH: usize = 2_000;
+/// How often a batch is tried again because another writer was faster.
+const TRIES: u32 = 20;
 
 /// Why the ledger could not be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,9 @@ pub enum LedgerError {
     /// The commit that held the entries failed; others that shared it have the same message.
     #[error("the journal could not be written: {0}")]
     Commit(Arc<str>),
+    /// Others append all the time.
+    #[error("other writers were faster again and again; try again")]
+    Contended,
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness")]
     Random,
@@ -88,6 +93,7 @@ impl Ledger {
             store: store.clone(),
             bus,
             head,
+            is_uncertain: false,
             published: head_sender,
         };
         let task = tokio::spawn(writer.run(receiver));
@@ -205,6 +211,8 @@ struct Writer {
     store: Store,
     bus: SharedBus,
     head: Head,
+    /// Whether the ledger may end elsewhere by now.
+    is_uncertain: bool,
     published: watch::Sender<Head>,
 }
 
@@ -228,10 +236,8 @@ impl Writer {
     }
 
     async fn write(&mut self, batch: Vec<Job>) {
-        let result = self.commit(&batch).await;
-        match result {
-            Ok(head) => {
-                self.head = head;
+        match self.commit(&batch).await {
+            Ok(()) => {
                 let _ = self.published.send(self.head.clone());
                 self.bus.events_written();
                 for job in batch {
@@ -248,7 +254,48 @@ impl Writer {
         }
     }
 
-    async fn commit(&self, batch: &[Job]) -> Result<Head, LedgerError> {
+    /// Commits a batch behind the end of the ledger. A database that failed may have committed all the same, and another writer may have
+    /// been faster: where the ledger ends is read again then, and decides.
+    async fn commit(&mut self, batch: &[Job]) -> Result<(), LedgerError> {
+        if self.is_uncertain {
+            self.head = read_head(&self.store).await?;
+            self.is_uncertain = false;
+        }
+        for _ in 0..TRIES {
+            let (head, written) = self.behind_the_end(batch)?;
+            let Err(error) = self.store.journal().write(&written).await else {
+                self.head = head;
+                return Ok(());
+            };
+            self.is_uncertain = true;
+            let found = read_head(&self.store).await;
+            let Ok(found) = found else {
+                return Err(error.into());
+            };
+            self.is_uncertain = false;
+            if found.seq >= head.seq && head.seq > self.head.seq && self.is_at(&head).await? {
+                self.head = found;
+                return Ok(());
+            }
+            let is_moved = found.seq != self.head.seq;
+            self.head = found;
+            if !is_moved {
+                return Err(error.into());
+            }
+        }
+        Err(LedgerError::Contended)
+    }
+
+    /// Whether the ledger has what we wrote where it would be.
+    async fn is_at(&self, head: &Head) -> Result<bool, LedgerError> {
+        let found = self.store.journal().ledger_after(head.seq - 1, 1).await?;
+        Ok(found
+            .first()
+            .is_some_and(|entry| entry.seq == head.seq && entry.chain == head.chain))
+    }
+
+    /// The entries and events of a batch, and where the ledger ends with them.
+    fn behind_the_end(&self, batch: &[Job]) -> Result<(Head, JournalBatch), LedgerError> {
         let mut head = self.head.clone();
         let mut written = JournalBatch::default();
         for event in batch.iter().flat_map(|job| &job.events) {
@@ -288,7 +335,6 @@ impl Writer {
                 body,
             });
         }
-        self.store.journal().write(&written).await?;
-        Ok(head)
+        Ok((head, written))
     }
 }

@@ -73,8 +73,7 @@ impl House {
 
 async fn change(directory: &Path, sql: &str) {
     sqlx::any::install_default_drivers();
-    let path = directory.join("palisade.db");
-    let pool = AnyPool::connect(&format!("sqlite://{}", path.display())).await;
+    let pool = AnyPool::connect(&palisade_test_store::address(directory)).await;
     let pool = pool.expect("connects");
     let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
         .execute(&pool)
@@ -91,8 +90,7 @@ async fn rewrite(directory: &Path, seq: u64) {
         &format!("UPDATE ledger SET body = '{{}}' WHERE seq = {seq}"),
     )
     .await;
-    let path = directory.join("palisade.db");
-    let pool = AnyPool::connect(&format!("sqlite://{}", path.display())).await;
+    let pool = AnyPool::connect(&palisade_test_store::address(directory)).await;
     let pool = pool.expect("connects");
     let rows = sqlx::query("SELECT body FROM ledger ORDER BY seq")
         .fetch_all(&pool)

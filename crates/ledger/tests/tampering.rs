@@ -12,6 +12,7 @@ use sqlx::{AnyPool, AssertSqlSafe};
 
 struct House {
     directory: tempfile::TempDir,
+    store: Store,
     ledger: Arc<Ledger>,
     bus: Arc<LocalBus>,
 }
@@ -22,12 +23,15 @@ async fn house(entries: u64) -> House {
         .await
         .expect("opens");
     let bus = Arc::new(LocalBus::new(store.clone()));
-    let ledger = Ledger::open(store, bus.clone()).await.expect("opens");
+    let ledger = Ledger::open(store.clone(), bus.clone())
+        .await
+        .expect("opens");
     for n in 0..entries {
         ledger.record(vec![event(n)]).await.expect("records");
     }
     House {
         directory,
+        store,
         ledger,
         bus,
     }
@@ -43,8 +47,7 @@ fn event(n: u64) -> Event {
 
 async fn fault_after(sql: &str) -> Option<Fault> {
     let house = house(10).await;
-    let path = house.directory.path().join("palisade.db");
-    let pool = AnyPool::connect(&format!("sqlite://{}", path.display()))
+    let pool = AnyPool::connect(&palisade_test_store::address(house.directory.path()))
         .await
         .expect("connects");
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
@@ -106,6 +109,7 @@ async fn a_cut_end_is_found_while_the_server_runs() {
 async fn a_reopened_ledger_goes_on_where_it_ended() {
     let House {
         directory,
+        store,
         ledger,
         bus,
     } = house(10).await;
@@ -158,4 +162,40 @@ fn an_event_has_an_ocsf_form() {
     assert_eq!(record["category_uid"], 3);
     assert_eq!(record["type_uid"], 300401);
     assert_eq!(record["metadata"]["product"]["name"], "Palisade");
+}
+
+/// Two writers of one ledger, as two programs would be: each is behind the other all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_writers_append_at_once_is_all_there_in_one_chain() {
+    let house = house(1).await;
+    let store = Store::clone(&house.store);
+    let other = Ledger::open(store, house.bus.clone()).await.expect("opens");
+    let append = |ledger: Arc<Ledger>| {
+        tokio::spawn(async move {
+            for n in 0..60 {
+                ledger.record(vec![event(n)]).await.expect("records");
+            }
+        })
+    };
+    let (first, second) = (append(house.ledger.clone()), append(other.clone()));
+    first.await.expect("ends");
+    second.await.expect("ends");
+    house.ledger.record(vec![event(99)]).await.expect("records");
+    assert_eq!(house.ledger.head().0, 122);
+    let verified = house.ledger.verify(|_| ()).await.expect("reads");
+    assert_eq!((verified.fault, verified.entries), (None, 122));
+}
+
+/// What a database does that fails after it has committed.
+#[tokio::test]
+async fn a_writer_that_was_told_of_a_failure_looks_where_the_ledger_ends() {
+    let house = house(3).await;
+    // Another one has written where we would, and only the next of ours hears of it.
+    let other = Ledger::open(house.store.clone(), house.bus.clone()).await;
+    let other = other.expect("opens");
+    other.record(vec![event(7)]).await.expect("records");
+    house.ledger.record(vec![event(8)]).await.expect("records");
+    assert_eq!(house.ledger.head().0, 5);
+    let verified = house.ledger.verify(|_| ()).await.expect("reads");
+    assert_eq!(verified.fault, None);
 }

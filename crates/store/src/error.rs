@@ -39,7 +39,7 @@ pub enum StoreError {
     #[error("{0} is in use by another palisade process: stop it first")]
     Claimed(String),
     /// The database server is older than what is known to do.
-    #[error("the PostgreSQL server is of version {}.{}, version 13 or newer is needed", .found / 10_000, .found % 10_000)]
+    #[error("the PostgreSQL server is of version {}.{}, version 14 or newer is needed", .found / 10_000, .found % 10_000)]
     OldServer {
         /// Its version, as `server_version_num` has it.
         found: i64,

@@ -83,11 +83,12 @@ impl Store {
         &self.inner.readers
     }
 
-    /// Asks the database for a sign of life: whether what is written reaches the disk.
+    /// Asks the database for a sign of life: whether it is still ours, and whether what is written reaches the disk.
     ///
     /// # Errors
-    /// When it does not answer, or cannot write.
+    /// When it does not answer, is another program's, or cannot write.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        self.hold().await?;
         // A value that changes, so that there is something to write.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_nanos()).to_be_bytes();

@@ -16,16 +16,22 @@ use crate::{
 /// Connections that write, and that read.
 const WRITERS: u32 = 6;
 const READERS: u32 = 6;
-/// How long a statement waits for a lock of somebody else.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The server versions that are known to do: numbers as `server_version_num` has them.
-const OLDEST_SERVER: i64 = 130_000;
+/// How long somebody waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The oldest server that does, as `server_version_num` has it.
+const OLDEST_SERVER: i64 = 140_000;
 
 /// Each connection: what is committed is on the disk before it is said to be, a lock is not waited for without end, and a
 /// transaction whose program is stuck does not hold the others up.
 const SETTINGS: &str = "SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; \
      SET client_min_messages = warning; SET default_transaction_isolation = 'read committed'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// The connection that holds the claim: the server notices within seconds that a machine went away without a word, and lets the next one in.
+const CLAIM_SETTINGS: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
+     SET tcp_keepalives_count = 3; SET idle_session_timeout = 0";
+/// How long the server may take to say that the claim holds.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Connects to a PostgreSQL database, makes or migrates its schema, and claims both the database and the data directory for
@@ -148,12 +154,14 @@ impl Claim {
     async fn hold(&self) -> Result<(), StoreError> {
         let mut held = self.connection.lock().await;
         if let Some(connection) = held.as_mut() {
-            if connection.ping().await.is_ok() {
+            let answered = tokio::time::timeout(CLAIM_PATIENCE, connection.ping()).await;
+            if matches!(answered, Ok(Ok(()))) {
                 return Ok(());
             }
             *held = None;
         }
-        *held = Some(claim(&self.url).await?);
+        let claimed = tokio::time::timeout(CLAIM_PATIENCE, claim(&self.url)).await;
+        *held = Some(claimed.map_err(|_| sqlx::Error::PoolTimedOut)??);
         Ok(())
     }
 
@@ -184,6 +192,9 @@ async fn claim(url: &DatabaseUrl) -> Result<AnyConnection, StoreError> {
     .await?
     .try_get(0)?;
     if taken {
+        sqlx::raw_sql(CLAIM_SETTINGS)
+            .execute(&mut connection)
+            .await?;
         Ok(connection)
     } else {
         Err(StoreError::Claimed(url.to_string()))

@@ -2,6 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a test ends where its set-up fails")]
 
+#[path = "postgres/migration.rs"]
+mod migration;
+
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use palisade_core::{Severity, Timestamp};

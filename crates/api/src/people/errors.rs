@@ -77,7 +77,7 @@ impl From<LedgerError> for Problem {
             LedgerError::Store(error) => store_problem(error),
             LedgerError::Damaged { .. } | LedgerError::Tile { .. } => Self::conflict(error),
             LedgerError::Json(_) | LedgerError::Random => Self::internal(&error),
-            LedgerError::Commit(_) | LedgerError::Closed => {
+            LedgerError::Commit(_) | LedgerError::Contended | LedgerError::Closed => {
                 Self::unavailable("the ledger cannot be written; try again", &error)
             }
         }
