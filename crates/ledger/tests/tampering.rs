@@ -119,7 +119,7 @@ async fn a_reopened_ledger_goes_on_where_it_ended() {
         ledger.record(vec![event(0)]).await.is_err(),
         "a closed ledger took a record"
     );
-    drop((ledger, bus));
+    drop((ledger, bus, store));
     let store = palisade_test_store::open(directory.path())
         .await
         .expect("reopens");

@@ -17,6 +17,12 @@ const LOCK: i64 = 7_213_554;
 /// A program that was let go of a moment ago may still have its connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether the tests run on SQLite.
+#[must_use]
+pub fn is_on_sqlite() -> bool {
+    std::env::var_os(VARIABLE).is_none()
+}
+
 /// Opens the store of a directory; the second time, the one that it had the first time.
 ///
 /// # Errors

@@ -93,8 +93,7 @@ async fn entries_that_were_removed_from_the_ledger_are_missed() {
         .send()
         .await;
     assert_eq!(level(&levels(&house).await, "ledger"), "ok");
-    let database = house.directory.path().join("palisade.db");
-    let database = format!("sqlite://{}", database.display());
+    let database = palisade_test_store::address(house.directory.path());
     let pool = AnyPool::connect(&database);
     let newest = "DELETE FROM ledger WHERE seq = (SELECT MAX(seq) FROM ledger)";
     let pool = pool.await.expect("connects");

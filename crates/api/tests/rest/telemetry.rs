@@ -169,6 +169,10 @@ async fn a_scope_alone_opens_the_vault() {
 
 #[tokio::test]
 async fn an_erasure_during_which_the_database_is_read_says_what_it_erased_and_that_keys_are_left() {
+    if !palisade_test_store::is_on_sqlite() {
+        // A reader holds up nothing in PostgreSQL.
+        return;
+    }
     let house = furnished().await;
     keep(&house, "t/a", b"one").await;
     house.vault.roll_all().await.expect("rolls");

@@ -9,7 +9,6 @@ use palisade_core::{
 };
 use palisade_identity::{CheckedCsr, ClientAuth, Identity, IdentityConfig, Issued};
 use palisade_keys::{KeySource, Keystore};
-use palisade_store::Store;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
