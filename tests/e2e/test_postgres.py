@@ -78,6 +78,8 @@ def test_a_second_server_is_refused_while_the_first_one_lives(database_server, t
         other = on(server.database, tmp_path / "other")
         said = failure(other, "serve", "--data", other.data)
         assert "in use by another palisade process" in said, said
+        said = failure(server, "backup", "create", "--data", server.data, "--out", tmp_path / "backup")
+        assert "pg_dump" in said, said
         # The same holds of a command that would write.
         said = failure(server, "recover", "--data", server.data)
         assert "in use by another palisade process" in said, said
@@ -123,7 +125,7 @@ def test_who_lost_the_database_to_another_ends(database_server, tmp_path):
 
 
 def test_a_password_comes_from_a_file_and_stands_nowhere_else(tmp_path):
-    with postgres.Server() as database:
+    with postgres.Server(FSYNC="on") as database:
         name = postgres.create(database.url)
         postgres.sql(database.url, "CREATE ROLE guarded LOGIN PASSWORD 'long and secret' SUPERUSER")
         rules = database.folder / "data" / "pg_hba.conf"

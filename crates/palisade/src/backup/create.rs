@@ -28,6 +28,7 @@ pub(super) async fn create(
     out: &Path,
     recipient: Option<&str>,
 ) -> Result<Manifest, Failure> {
+    refuse_elsewhere(config)?;
     let data = existing(data)?;
     let folder = folder_of(out, &data)?;
     // The copy of the database, and the backup until it is whole; gone with this process, however it ends.
@@ -49,6 +50,20 @@ pub(super) async fn create(
     let folder = File::open(&folder).and_then(|folder| folder.sync_all());
     folder.context(out.display())?;
     Ok(manifest)
+}
+
+/// Refuses an installation whose records are not in the data directory: a file that was left there would be taken for them.
+fn refuse_elsewhere(config: &Config) -> Result<(), Failure> {
+    match config.database.url.as_deref() {
+        None | Some("") => Ok(()),
+        Some(_) => {
+            let why =
+                "the records of this installation are in PostgreSQL, and this backs up SQLite";
+            Err(Failure::usage(why).next(
+                "copy the data directory first, then back the database up with pg_dump: docs/postgres.md",
+            ))
+        }
+    }
 }
 
 /// The data directory, which has an installation.
