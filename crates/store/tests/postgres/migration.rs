@@ -12,7 +12,7 @@ fn device(number: u32) -> Device {
         labels: Labels::default(),
         posture: Posture::registered(SegmentId::parse("edge").expect("valid")),
         registered_at: Timestamp::UNIX_EPOCH,
-        last_seen_at: (number % 2 == 0).then_some(Timestamp::UNIX_EPOCH),
+        last_seen_at: number.is_multiple_of(2).then_some(Timestamp::UNIX_EPOCH),
     }
 }
 
