@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -13,6 +14,7 @@ import pytest
 import postgres
 from fleet import Fleet
 from palisade import Palisade, binary, run, wait_for
+from wire import Client, Closed
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,55 @@ def test_a_database_that_is_away_is_said_at_the_door_and_used_again_when_it_is_b
             # And nobody else has slipped in.
             other = on(server.database, tmp_path / "other")
             assert "in use by another" in failure(other, "serve", "--data", other.data)
+
+
+def test_no_acknowledged_message_is_lost_when_the_database_dies_under_load(tmp_path):
+    with postgres.Server(FSYNC="on") as database:
+        server = on(postgres.create(database.url), tmp_path / "p", plaintext=True)
+        with server.running():
+            address = "127.0.0.1", server.plaintext
+            keeper = Client(address, "keeper", session_expiry=3000)
+            keeper.subscribe("load/#")
+            keeper.disconnect()
+            acknowledged, failures, enough = [[] for _ in range(3)], [], threading.Event()
+
+            def load(number):
+                try:
+                    client = Client(address, f"load-{number}")
+                    for n in range(1_000_000):
+                        if client.publish(f"load/{number}", str(n), 1) < 0x80:
+                            acknowledged[number].append(n)
+                        if enough.is_set():
+                            return
+                except Closed:
+                    return
+                except Exception as error:
+                    failures.append(error)
+
+            threads = [threading.Thread(target=load, args=(number,)) for number in range(3)]
+            for thread in threads:
+                thread.start()
+            count = lambda: sum(map(len, acknowledged))
+            for _ in range(2):
+                wait_for(lambda before=count(): count() > before + 300, f"messages are acknowledged {failures}")
+                database.stop("immediate")
+                time.sleep(1)
+                database.start()
+            wait_for(lambda before=count(): count() > before + 300, f"messages are acknowledged again {failures}", 60)
+            enough.set()
+            for thread in threads:
+                thread.join()
+            assert not failures
+            back = Client(address, "keeper", clean=False, session_expiry=3000)
+            assert back.connack.session_present
+            back.publish("load/end", b"", 1)
+            heard = [[] for _ in range(3)]
+            for message in back.messages_until("load/end"):
+                heard[int(message.topic.removeprefix("load/"))].append(int(message.payload))
+            for number in range(3):
+                missing = set(acknowledged[number]) - set(heard[number])
+                assert not missing, f"{len(missing)} of {len(acknowledged[number])} acknowledged messages are lost"
+                assert heard[number] == sorted(set(heard[number])), "out of order, or delivered twice"
 
 
 def test_who_lost_the_database_to_another_ends(database_server, tmp_path):
