@@ -33,6 +33,19 @@ pub(crate) async fn read_head(store: &Store) -> Result<Head, LedgerError> {
     Ok(Head { seq, chain, tree })
 }
 
+/// Reads the end of a ledger that was read before: its tree is whole, and others may be writing to it.
+pub(crate) async fn read_end(store: &Store) -> Result<Head, LedgerError> {
+    let Some(last) = store.journal().ledger_head().await? else {
+        return Ok(Head::default());
+    };
+    let damaged = |_| LedgerError::Damaged { seq: last.seq };
+    Ok(Head {
+        seq: last.seq,
+        chain: Hash::try_from(last.chain.as_slice()).map_err(damaged)?,
+        tree: read_tree(store, last.seq).await?,
+    })
+}
+
 /// Removes hashes over entries that are not there: the end of the ledger was cut off behind our back. That it
 /// was, the last checkpoint shows.
 async fn cut(store: &Store, size: u64) -> Result<(), LedgerError> {

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::{
     chain::link,
-    head::{Head, read_head},
+    head::{Head, read_end, read_head},
     personal::commit,
     tiles::Tiles,
 };
@@ -258,7 +258,7 @@ impl Writer {
     /// been faster: where the ledger ends is read again then, and decides.
     async fn commit(&mut self, batch: &[Job]) -> Result<(), LedgerError> {
         if self.is_uncertain {
-            self.head = read_head(&self.store).await?;
+            self.head = read_end(&self.store).await?;
             self.is_uncertain = false;
         }
         for _ in 0..TRIES {
@@ -268,12 +268,13 @@ impl Writer {
                 return Ok(());
             };
             self.is_uncertain = true;
-            let found = read_head(&self.store).await;
-            let Ok(found) = found else {
+            let Ok(found) = read_end(&self.store).await else {
                 return Err(error.into());
             };
+            let is_written = found.seq >= head.seq && head.seq > self.head.seq;
+            let is_written = is_written && self.is_at(&head).await?;
             self.is_uncertain = false;
-            if found.seq >= head.seq && head.seq > self.head.seq && self.is_at(&head).await? {
+            if is_written {
                 self.head = found;
                 return Ok(());
             }

@@ -336,7 +336,8 @@ async fn a_hash_of_the_tree_that_was_changed_is_found() {
     let directory = tempfile::tempdir().expect("a directory");
     let house = open(directory.path()).await;
     house.write(0..600).await;
-    let sql = "UPDATE ledger_nodes SET hash = zeroblob(32) WHERE level = 1 AND idx = 1";
+    let sql = "UPDATE ledger_nodes SET hash = (SELECT leaf FROM ledger WHERE seq = 1) \
+               WHERE level = 1 AND idx = 1";
     change(directory.path(), sql).await;
     let fault = house.ledger.verify(|_| ()).await.expect("reads").fault;
     assert_eq!(

@@ -28,7 +28,7 @@ pub(crate) enum BackupCommand {
   palisade backup create --data /var/lib/palisade --out palisade.backup.age \\
     --recipient age1p77tvgsgjxfd6gflpzznudkd9gx6dhgt3c2wfdcr95u63635syzq4r5e04
 
-It needs room beside the file for a second copy of the database meanwhile. The key-encryption key is never in it, nor is
+It needs room in the data directory for a second copy of the database meanwhile. The key-encryption key is never in it, nor is
 any other file with a secret that the configuration names: keep those elsewhere. An erasure does not reach backups.")]
     Create(CreateArgs),
     /// Read a backup to its end, and say whether it is whole

@@ -15,7 +15,13 @@ pub(crate) async fn open(config: &Config, data: &DataDir) -> Result<Store, Failu
     let Some(url) = config.database.address(data.path()).map_err(Failure::new)? else {
         refuse_left_behind(data)?;
         data.check_whole()?;
-        return Ok(Store::open(data.path()).await?);
+        let store = Store::open(data.path()).await?;
+        // It may have been moved while this waited for nothing but the moment before.
+        if let Err(moved) = refuse_left_behind(data) {
+            store.close().await;
+            return Err(moved);
+        }
+        return Ok(store);
     };
     let store = Store::connect(&url, data.path()).await?;
     let has_begun = data.root_certificate().exists();

@@ -95,8 +95,14 @@ async fn migrate(url: &DatabaseUrl, data: &DataDir, output: &Output) -> Result<(
     if is_alone {
         record(&target, &migrated).await?;
         // First the old place is closed, then the new one is opened: at no moment are there two.
-        write_whole(&data.moved(), format!("{url}\n").as_bytes(), 0o600)
-            .context(data.moved().display())?;
+        write_whole(
+            &data.moved(),
+            format!("{}\n", url.configured()).as_bytes(),
+            0o600,
+        )
+        .context(data.moved().display())?;
+        let folder = std::fs::File::open(data.path()).and_then(|folder| folder.sync_all());
+        folder.context(data.path().display())?;
         target.end_migration().await?;
     }
     target.close().await;
@@ -147,8 +153,9 @@ fn told(
     let text = match is_done {
         true => format!(
             "{url} holds all {rows} rows of {tables} tables, the same on both sides ({copied} were copied now).\nSHA-256 {}\n\n\
-             Put this into palisade.toml, and start the server:\n\n    [database]\n    url = \"{url}\"\n",
-            hex(digest)
+             Put this into palisade.toml, and start the server:\n\n    [database]\n    url = \"{}\"\n",
+            hex(digest),
+            url.configured()
         ),
         false => format!(
             "{copied} rows were copied to {url}, {unchanged} were there. The server still works on SQLite.\n\n\

@@ -71,6 +71,18 @@ const OF_IT: [&str; 19] = [
     "UPDATE access_review_plan SET planned_by = '' WHERE planned_by = $1",
 ];
 
+/// The tables that these are about, each once.
+pub(crate) fn tables_about_persons() -> impl Iterator<Item = &'static str> {
+    let named = OF_IT.iter().filter_map(|statement| {
+        let rest = statement
+            .strip_prefix("DELETE FROM ")
+            .or_else(|| statement.strip_prefix("UPDATE "))?;
+        rest.split_whitespace().next()
+    });
+    let all: std::collections::BTreeSet<_> = named.chain(["accounts"]).collect();
+    all.into_iter()
+}
+
 /// The repository of accounts.
 #[derive(Debug)]
 pub struct Accounts<'a> {

@@ -5,14 +5,13 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use url::{Host, Url};
 
 /// What may stand behind the question mark.
-const PARAMETERS: [&str; 7] = [
+const PARAMETERS: [&str; 6] = [
     "sslmode",
     "sslrootcert",
     "sslcert",
     "sslkey",
     "host",
     "options",
-    "application_name",
 ];
 
 /// The address of a PostgreSQL database: `postgres://user@host:port/database?sslmode=verify-full&sslrootcert=ca.pem`. It is
@@ -39,9 +38,17 @@ pub enum DatabaseUrlError {
     /// It holds a password.
     #[error("holds a password: leave it out and name where it comes from")]
     Password,
+    /// It names no host.
+    #[error(
+        "names no host: write postgres://USER@HOST/DATABASE, or ?host=/run/postgresql for a socket of this machine"
+    )]
+    NoHost,
+    /// It has a parameter twice.
+    #[error("has the parameter \"{0}\" twice")]
+    Twice(String),
     /// It has a parameter that is not known.
     #[error(
-        "has the parameter \"{0}\", which is none of sslmode, sslrootcert, sslcert, sslkey, host, options, application_name"
+        "has the parameter \"{0}\", which is none of sslmode, sslrootcert, sslcert, sslkey, host, options"
     )]
     Parameter(String),
     /// It would let an attacker take the encryption away.
@@ -58,7 +65,8 @@ impl DatabaseUrl {
     /// # Errors
     /// When a password cannot stand in this address.
     pub fn authenticated(mut self, password: &str) -> Result<Self, DatabaseUrlError> {
-        match self.0.set_password(Some(password)) {
+        // What sets it leaves a percent sign as it is, which would be read as the beginning of another sign.
+        match self.0.set_password(Some(&password.replace('%', "%25"))) {
             Ok(()) => Ok(self),
             Err(()) => Err(DatabaseUrlError::Unreadable(
                 "a password needs a host before it".to_owned(),
@@ -81,25 +89,27 @@ impl DatabaseUrl {
     }
 
     fn is_local(&self) -> bool {
-        if self
-            .parameter("host")
-            .is_some_and(|host| host.starts_with('/'))
-        {
-            return true;
+        // The parameter is what the driver follows where there are both.
+        if let Some(host) = self.parameter("host") {
+            return host.starts_with('/') || is_here(&host);
         }
         match self.0.host() {
-            None => true,
-            Some(Host::Domain(name)) => {
-                name == "localhost"
-                    || name.starts_with("%2F")
-                    || name.starts_with("%2f")
-                    || name
-                        .parse()
-                        .is_ok_and(|address: IpAddr| address.is_loopback())
-            }
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => {
+                name.to_ascii_lowercase().starts_with("%2f") || is_here(name)
+            }
+            None => false,
         }
+    }
+
+    /// As it is written into a configuration: with its parameters, and without its password.
+    #[must_use]
+    pub fn configured(&self) -> String {
+        let mut shown = self.0.clone();
+        // It had one, or there was nothing to take away.
+        let _ = shown.set_password(None);
+        shown.into()
     }
 
     fn parameter(&self, name: &str) -> Option<String> {
@@ -107,6 +117,14 @@ impl DatabaseUrl {
         all.find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
     }
+}
+
+/// Whether a name or an address is this machine's own.
+fn is_here(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 impl FromStr for DatabaseUrl {
@@ -124,15 +142,25 @@ impl FromStr for DatabaseUrl {
         if url.path().trim_matches('/').is_empty() {
             return Err(DatabaseUrlError::NoDatabase);
         }
+        let mut seen = Vec::new();
         for (key, value) in url.query_pairs() {
+            if seen.contains(&key) {
+                return Err(DatabaseUrlError::Twice(key.into_owned()));
+            }
+            seen.push(key.clone());
             if !PARAMETERS.contains(&key.as_ref()) {
                 return Err(DatabaseUrlError::Parameter(key.into_owned()));
             }
-            if key == "sslmode" && matches!(value.as_ref(), "allow" | "prefer") {
+            let known = ["verify-full", "verify-ca", "require", "disable"];
+            if key == "sslmode" && !known.contains(&value.as_ref()) {
                 return Err(DatabaseUrlError::Mode(value.into_owned()));
             }
         }
+        drop(seen);
         let found = Self(url.clone());
+        if url.host_str().is_none_or(str::is_empty) && found.parameter("host").is_none() {
+            return Err(DatabaseUrlError::NoHost);
+        }
         if found.parameter("sslmode").is_none() {
             let mode = if found.is_local() {
                 "disable"
@@ -140,10 +168,6 @@ impl FromStr for DatabaseUrl {
                 "verify-full"
             };
             url.query_pairs_mut().append_pair("sslmode", mode);
-        }
-        if found.parameter("application_name").is_none() {
-            url.query_pairs_mut()
-                .append_pair("application_name", "palisade");
         }
         Ok(Self(url))
     }
@@ -185,6 +209,21 @@ mod tests {
     }
 
     #[test]
+    fn a_host_elsewhere_is_seen_wherever_it_is_named() {
+        let hidden = read("postgres://palisade@localhost/palisade?host=db.example.com");
+        let hidden = hidden.expect("an address");
+        assert!(hidden.with_password().contains("sslmode=verify-full"));
+        let nowhere = read("postgres:///palisade");
+        assert_eq!(nowhere, Err(DatabaseUrlError::NoHost));
+        for mode in ["Prefer", "DISABLE", "allow"] {
+            let weak = read(&format!("postgres://a@db.example.com/b?sslmode={mode}"));
+            assert_eq!(weak, Err(DatabaseUrlError::Mode(mode.to_owned())));
+        }
+        let twice = read("postgres://a@db.example.com/b?sslmode=verify-full&sslmode=disable");
+        assert_eq!(twice, Err(DatabaseUrlError::Twice("sslmode".to_owned())));
+    }
+
+    #[test]
     fn one_on_this_machine_needs_none() {
         for text in [
             "postgres://palisade@localhost/palisade",
@@ -204,6 +243,13 @@ mod tests {
         let url = read("postgres://palisade@db.example.com/palisade").expect("an address");
         let url = url.authenticated("hunter 2/@").expect("takes it");
         assert!(url.with_password().contains(":hunter%202%2F%40@"));
+        let odd = read("postgres://palisade@db.example.com/palisade").expect("an address");
+        let odd = odd.authenticated("a%41b").expect("takes it");
+        assert!(odd.with_password().contains(":a%2541b@"));
+        assert_eq!(
+            odd.configured(),
+            "postgres://palisade@db.example.com/palisade?sslmode=verify-full"
+        );
         assert_eq!(
             url.to_string(),
             "postgres://palisade@db.example.com/palisade"

@@ -1,5 +1,7 @@
 //! That what was deleted is gone from the files of the database too, as far as the engine lets us.
 
+use std::sync::atomic::Ordering;
+
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::{Engine, Store, StoreError};
@@ -46,13 +48,31 @@ impl Store {
         }
     }
 
-    /// The same for the keys of the vault, which SQLite overwrites in their place.
-    pub(crate) async fn compact_keys(&self) -> Result<(), StoreError> {
-        if self.engine() == Engine::Postgres {
-            self.compact_tables(&["vault_objects", "vault_keys"])
-                .await?;
+    /// The same for the keys of the vault, where some were destroyed since; SQLite overwrites them in their place. `false` where somebody
+    /// reads the tables, so that they cannot be written anew now.
+    pub(crate) async fn compact_keys(&self) -> Result<bool, StoreError> {
+        let destroyed = &self.inner.keys_destroyed;
+        if self.engine() == Engine::Sqlite || !destroyed.swap(false, Ordering::SeqCst) {
+            return Ok(true);
         }
-        Ok(())
+        let compacted = self.compact_tables(&["vault_objects", "vault_keys"]).await;
+        if !matches!(compacted, Ok(true)) {
+            destroyed.store(true, Ordering::SeqCst);
+        }
+        match compacted {
+            // Somebody holds a table: `lock_not_available`.
+            Err(StoreError::Database(sqlx::Error::Database(error)))
+                if error.code().as_deref() == Some("55P03") =>
+            {
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    /// Notes that a key of the vault was destroyed.
+    pub(crate) fn key_was_destroyed(&self) {
+        self.inner.keys_destroyed.store(true, Ordering::SeqCst);
     }
 
     async fn compact_file(&self) -> Result<bool, StoreError> {
@@ -73,23 +93,40 @@ impl Store {
 
     async fn compact_tables(&self, tables: &[&str]) -> Result<bool, StoreError> {
         let mut are_small = true;
-        for table in tables {
-            let size: i64 = sqlx::query("SELECT pg_total_relation_size($1::regclass)")
-                .bind(*table)
-                .fetch_one(self.writer())
-                .await?
-                .try_get(0)?;
-            let is_small = size <= MOST_COMPACTED;
-            let how = if is_small {
-                "VACUUM (FULL) "
-            } else {
-                "VACUUM "
-            };
-            sqlx::raw_sql(AssertSqlSafe(format!("{how}{table}")))
-                .execute(self.writer())
-                .await?;
-            are_small &= is_small;
+        let mut connection = self.writer().acquire().await?;
+        // Whoever waits for a table holds up those who come after.
+        sqlx::raw_sql("SET lock_timeout = '3s'")
+            .execute(&mut *connection)
+            .await?;
+        let done = async {
+            for table in tables {
+                are_small &= compact_table(&mut connection, table).await?;
+            }
+            Ok(are_small)
         }
-        Ok(are_small)
+        .await;
+        sqlx::raw_sql("SET lock_timeout = '30s'")
+            .execute(&mut *connection)
+            .await?;
+        done
     }
+}
+
+/// Writes a table of PostgreSQL anew; `false` where it is large, and room in it was only freed.
+async fn compact_table(connection: &mut AnyConnection, table: &str) -> Result<bool, StoreError> {
+    let size: i64 = sqlx::query("SELECT pg_total_relation_size($1::regclass)")
+        .bind(table)
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get(0)?;
+    let is_small = size <= MOST_COMPACTED;
+    let how = if is_small {
+        "VACUUM (FULL) "
+    } else {
+        "VACUUM "
+    };
+    sqlx::raw_sql(AssertSqlSafe(format!("{how}{table}")))
+        .execute(connection)
+        .await?;
+    Ok(is_small)
 }

@@ -16,6 +16,7 @@ mod blocks;
 mod cases;
 mod ceremonies;
 mod certificates;
+mod claim;
 mod compliance;
 mod database_url;
 mod detectors;

@@ -61,6 +61,7 @@ impl Store {
         }
         let mut migrated = Migrated::default();
         for table in &tables {
+            self.hold().await?;
             at.table.clone_from(&table.name);
             progress(&at);
             let mut done = |rows: u64| {
@@ -85,6 +86,7 @@ impl Store {
     /// # Errors
     /// When something refers to what is not there, or the database fails; the migration is not ended then.
     pub async fn end_migration(&self) -> Result<(), StoreError> {
+        self.hold().await?;
         let mut connection = self.writer().acquire().await?;
         end(&mut connection).await
     }
@@ -125,9 +127,7 @@ pub(crate) async fn is_being_filled(connection: &mut AnyConnection) -> Result<bo
 /// Notes that a migration is under way, and takes references between tables away: pieces come in no order that keeps them. What they were
 /// stands in the note.
 async fn begin(target: &mut AnyConnection) -> Result<(), StoreError> {
-    if is_being_filled(target).await? {
-        return Ok(());
-    }
+    // A newer version may have brought more of them since the last run.
     let rows = sqlx::query(
         "SELECT CAST(conrelid::regclass AS TEXT) AS name, CAST(conname AS TEXT) AS reference, \
          pg_get_constraintdef(oid) AS definition FROM pg_constraint \
@@ -136,7 +136,7 @@ async fn begin(target: &mut AnyConnection) -> Result<(), StoreError> {
     .fetch_all(&mut *target)
     .await?;
     let mut transaction = sqlx::Connection::begin(target).await?;
-    sqlx::raw_sql("CREATE TABLE palisade_migration (name TEXT NOT NULL, reference TEXT NOT NULL, definition TEXT NOT NULL)")
+    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS palisade_migration (name TEXT NOT NULL, reference TEXT NOT NULL, definition TEXT NOT NULL)")
         .execute(&mut *transaction)
         .await?;
     for row in rows {

@@ -4,13 +4,13 @@ use std::{
     fs::Permissions,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use sqlx::{AnyPool, AssertSqlSafe, Connection, Row, any::AnyPoolOptions};
 
-use crate::{StoreError, lock::DirectoryLock, postgres::Claim, schema};
+use crate::{StoreError, claim::Claim, lock::DirectoryLock, schema};
 
 const READERS: u32 = 4;
 /// The setting that is written to see whether writing works.
@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) readers: AnyPool,
     /// Of a database that others could claim too.
     pub(crate) claim: Option<Claim>,
+    /// Whether keys were destroyed that PostgreSQL's tables may still have copies of.
+    pub(crate) keys_destroyed: AtomicBool,
     // Nobody holds it who only reads.
     pub(crate) _lock: Option<DirectoryLock>,
 }
@@ -64,6 +66,7 @@ impl Store {
                 writer,
                 readers,
                 claim: None,
+                keys_destroyed: AtomicBool::new(false),
                 _lock: Some(lock),
             }),
         })
@@ -141,6 +144,7 @@ pub(crate) async fn for_reading(
         inner: Arc::new(Inner {
             engine: Engine::Sqlite,
             claim: None,
+            keys_destroyed: AtomicBool::new(false),
             writer: pool.clone(),
             readers: pool,
             _lock: lock,

@@ -2,36 +2,29 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use sqlx::{
-    AnyConnection, AnyPool, AssertSqlSafe, Connection, Row,
-    any::{AnyPoolOptions, AnyRow},
-};
-use tokio::sync::Mutex;
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row, any::AnyPoolOptions};
 
 use crate::{
-    DatabaseUrl, Engine, Store, StoreError, lock::DirectoryLock, open::Inner, schema,
+    DatabaseUrl, Engine, Store, StoreError,
+    claim::{Claim, Turn},
+    lock::DirectoryLock,
+    open::Inner,
+    schema,
     transaction::LOCKS,
 };
 
 /// Connections that write, and that read.
-const WRITERS: u32 = 6;
+const WRITERS: u32 = 10;
 const READERS: u32 = 6;
 /// How long somebody waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The oldest server that does, as `server_version_num` has it.
-const OLDEST_SERVER: i64 = 140_000;
 
-/// Each connection: what is committed is on the disk before it is said to be, a lock is not waited for without end, and a
-/// transaction whose program is stuck does not hold the others up.
+/// Each connection: what is committed is on the disk before it is said to be, a lock is not waited for without end, a transaction whose
+/// program is stuck does not hold the others up, and neither does a machine that went away without a word.
 const SETTINGS: &str = "SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; \
-     SET client_min_messages = warning; SET default_transaction_isolation = 'read committed'; \
+     SET client_min_messages = error; SET default_transaction_isolation = 'read committed'; \
+     SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 11000; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
-
-/// The connection that holds the claim: the server notices within seconds that a machine went away without a word, and lets the next one in.
-const CLAIM_SETTINGS: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
-     SET tcp_keepalives_count = 3; SET idle_session_timeout = 0";
-/// How long the server may take to say that the claim holds.
-const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Connects to a PostgreSQL database, makes or migrates its schema, and claims both the database and the data directory for
@@ -73,7 +66,7 @@ impl Store {
             .acquire_timeout(PATIENCE)
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    sqlx::raw_sql("SET default_transaction_read_only = on")
+                    sqlx::raw_sql("SET default_transaction_read_only = on; SET application_name = 'palisade looks'")
                         .execute(connection)
                         .await?;
                     Ok(())
@@ -87,6 +80,7 @@ impl Store {
                 writer: pool.clone(),
                 readers: pool,
                 claim: None,
+                keys_destroyed: false.into(),
                 _lock: None,
             }),
         })
@@ -108,101 +102,42 @@ impl Store {
 
 async fn claimed(url: &DatabaseUrl, lock: Option<DirectoryLock>) -> Result<Store, StoreError> {
     let claim = Claim::take(url).await?;
-    let writer = pool(WRITERS).connect(url.with_password()).await?;
+    let writer = pool(WRITERS, claim.turn())
+        .connect(url.with_password())
+        .await?;
     migrate(&writer).await?;
-    let readers = pool(READERS).connect(url.with_password()).await?;
+    let readers = pool(READERS, claim.turn())
+        .connect(url.with_password())
+        .await?;
     Ok(Store {
         inner: Arc::new(Inner {
             engine: Engine::Postgres,
             writer,
             readers,
             claim: Some(claim),
+            keys_destroyed: true.into(),
             _lock: lock,
         }),
     })
 }
 
-fn pool(size: u32) -> AnyPoolOptions {
+fn pool(size: u32, turn: Turn) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(size)
         .min_connections(1)
         .acquire_timeout(PATIENCE)
-        .after_connect(|connection, _| {
+        .test_before_acquire(false)
+        // It shows that the connection lives. And whoever was dropped while a transaction began has left one that the driver knows nothing
+        // of: what came next would be a part of it, acknowledged and never committed.
+        .before_acquire(|connection, _| {
+            Box::pin(async move { Ok(sqlx::raw_sql("ROLLBACK").execute(connection).await.is_ok()) })
+        })
+        .after_connect(move |connection, _| {
             Box::pin(async move {
-                sqlx::raw_sql(SETTINGS).execute(connection).await?;
-                Ok(())
+                sqlx::raw_sql(SETTINGS).execute(&mut *connection).await?;
+                turn.enter(connection).await
             })
         })
-}
-
-/// A lock that lasts as long as its connection.
-#[derive(Debug)]
-pub(crate) struct Claim {
-    url: DatabaseUrl,
-    connection: Mutex<Option<AnyConnection>>,
-}
-
-impl Claim {
-    async fn take(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        let connection = claim(url).await?;
-        Ok(Self {
-            url: url.clone(),
-            connection: Mutex::new(Some(connection)),
-        })
-    }
-
-    async fn hold(&self) -> Result<(), StoreError> {
-        let mut held = self.connection.lock().await;
-        if let Some(connection) = held.as_mut() {
-            let answered = tokio::time::timeout(CLAIM_PATIENCE, connection.ping()).await;
-            if matches!(answered, Ok(Ok(()))) {
-                return Ok(());
-            }
-            *held = None;
-        }
-        let claimed = tokio::time::timeout(CLAIM_PATIENCE, claim(&self.url)).await;
-        *held = Some(claimed.map_err(|_| sqlx::Error::PoolTimedOut)??);
-        Ok(())
-    }
-
-    pub(crate) async fn release(&self) {
-        if let Some(connection) = self.connection.lock().await.take() {
-            // A connection that cannot be closed in order is closed by its end.
-            let _ = connection.close().await;
-        }
-    }
-}
-
-async fn claim(url: &DatabaseUrl) -> Result<AnyConnection, StoreError> {
-    let mut connection = AnyConnection::connect(url.with_password()).await?;
-    let version: i64 = one(
-        &mut connection,
-        "SELECT CAST(current_setting('server_version_num') AS BIGINT)",
-    )
-    .await?
-    .try_get(0)?;
-    if version < OLDEST_SERVER {
-        return Err(StoreError::OldServer { found: version });
-    }
-    let taken: bool = sqlx::query(
-        "SELECT pg_try_advisory_lock($1, -1 - abs(hashtext(current_schema()) % 1000000))",
-    )
-    .bind(LOCKS)
-    .fetch_one(&mut connection)
-    .await?
-    .try_get(0)?;
-    if taken {
-        sqlx::raw_sql(CLAIM_SETTINGS)
-            .execute(&mut connection)
-            .await?;
-        Ok(connection)
-    } else {
-        Err(StoreError::Claimed(url.to_string()))
-    }
-}
-
-async fn one(connection: &mut AnyConnection, query: &'static str) -> Result<AnyRow, StoreError> {
-    Ok(sqlx::query(query).fetch_one(connection).await?)
 }
 
 /// Brings the schema to the newest version; one program at a time.

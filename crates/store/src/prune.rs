@@ -72,7 +72,7 @@ impl Pruning<'_> {
     /// # Errors
     /// When the database fails; nothing is removed then.
     pub async fn access(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let mut transaction = self.store.begin(Lane::Cases).await?;
+        let mut transaction = self.store.begin(Lane::People).await?;
         let done = sqlx::query(
             "DELETE FROM access_log WHERE id IN (SELECT id FROM access_log WHERE last_at < $1 \
              ORDER BY last_at LIMIT $2)",

@@ -187,6 +187,7 @@ impl Vault<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn remove_key(&self, segment: &SegmentId, version: u32) -> Result<(), StoreError> {
+        self.store.key_was_destroyed();
         sqlx::query("DELETE FROM vault_keys WHERE segment = $1 AND version = $2")
             .bind(segment.as_str())
             .bind(i64::from(version))
@@ -222,6 +223,9 @@ impl Vault<'_> {
         // A wrapped key that is destroyed is overwritten in its page, not only let go of.
         self.store.overwrite_deleted(&mut connection, true).await?;
         let exchanged = exchange(&mut connection, live, dead, mark).await;
+        if !dead.is_empty() {
+            self.store.key_was_destroyed();
+        }
         self.store.overwrite_deleted(&mut connection, false).await?;
         exchanged
     }
@@ -236,6 +240,7 @@ impl Vault<'_> {
         key_version: u32,
         wrapped: &[u8],
     ) -> Result<(), StoreError> {
+        self.store.key_was_destroyed();
         sqlx::query("UPDATE vault_objects SET key_version = $2, wrapped = $3 WHERE id = $1 AND state = 'live'")
             .bind(id)
             .bind(i64::from(key_version))
@@ -263,8 +268,8 @@ impl Vault<'_> {
     /// # Errors
     /// When the database fails.
     pub async fn scrub(&self) -> Result<bool, StoreError> {
-        self.store.compact_keys().await?;
-        self.store.empty_log().await
+        let are_gone = self.store.compact_keys().await?;
+        Ok(self.store.empty_log().await? && are_gone)
     }
 
     /// Files in this state, the oldest first.

@@ -5,12 +5,16 @@
 #[path = "postgres/migration.rs"]
 mod migration;
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, future::Future, path::Path, task::Poll, time::Duration};
 
 use palisade_core::{Severity, Timestamp};
 use palisade_store::{Account, DatabaseUrl, EventFilter, OutboxRow, Store, StoreError};
 use sqlx::{AnyConnection, Connection, Row};
 use tempfile::TempDir;
+
+/// Ends the connection that has the claim.
+const END_IT: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' \
+     AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 async fn open() -> (TempDir, Store) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -146,8 +150,6 @@ async fn a_second_program_is_refused_while_the_first_one_has_the_database() {
 #[tokio::test]
 #[ignore = "needs a PostgreSQL server"]
 async fn a_claim_that_was_lost_is_taken_again_unless_another_has_it() {
-    const END_IT: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' \
-         AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     let (directory, first) = open().await;
     run(directory.path(), END_IT).await;
     first.hold().await.expect("takes it again");
@@ -164,6 +166,60 @@ async fn a_claim_that_was_lost_is_taken_again_unless_another_has_it() {
     let lost = first.hold().await;
     assert!(matches!(lost, Err(StoreError::Claimed(_))), "{lost:?}");
     second.hold().await.expect("has it");
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server"]
+async fn who_lost_the_claim_writes_nothing_more() {
+    let (directory, first) = open().await;
+    run(directory.path(), END_IT).await;
+    let other = tempfile::tempdir().expect("a directory");
+    let second = Store::connect(&url(directory.path()), other.path()).await;
+    let second = second.expect("claims it");
+    // It has not looked yet, and still believes that the database is its own.
+    let written = tokio::time::timeout(
+        Duration::from_secs(20),
+        first.settings().put("late", b"word"),
+    )
+    .await;
+    assert!(!matches!(written, Ok(Ok(()))), "two write at once");
+    second.ping().await.expect("it is the second one's");
+    let late = second.settings().get("late").await.expect("reads");
+    assert_eq!(late, None);
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server"]
+async fn who_is_dropped_while_a_transaction_begins_leaves_nothing_that_swallows_the_next_act() {
+    let (directory, store) = open().await;
+    let mut outside = raw(directory.path()).await;
+    for number in 0..60_u8 {
+        let devices = store.devices();
+        let mut begun = Box::pin(devices.touch(&[]));
+        // As often as it takes to be somewhere between asking and having been answered.
+        for _ in 0..=number % 6 {
+            let polled = std::future::poll_fn(|context| {
+                Poll::Ready(begun.as_mut().poll(context).is_ready())
+            });
+            if polled.await {
+                break;
+            }
+            tokio::time::sleep(Duration::from_micros(u64::from(number) * 20)).await;
+        }
+        drop(begun);
+        let name = format!("act-{number}");
+        store.settings().put(&name, b"done").await.expect("writes");
+        // Another connection sees what is committed, and nothing else.
+        let seen = sqlx::query("SELECT name FROM settings WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&mut outside)
+            .await
+            .expect("reads");
+        assert!(
+            seen.is_some(),
+            "act {number} was said to be done, and is not committed"
+        );
+    }
 }
 
 #[tokio::test]
@@ -215,7 +271,7 @@ async fn both_engines_have_the_same_tables_with_the_same_columns() {
     let (directory, _store) = open().await;
     let rows = sqlx::query(
         "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT), CAST(is_nullable AS TEXT) \
-         FROM information_schema.columns WHERE table_schema = current_schema() AND table_name <> 'palisade_schema' \
+         FROM information_schema.columns WHERE table_schema = current_schema() AND table_name NOT LIKE 'palisade%' \
          ORDER BY table_name COLLATE \"C\", ordinal_position",
     )
     .fetch_all(&mut raw(directory.path()).await)

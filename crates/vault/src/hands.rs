@@ -88,7 +88,7 @@ fn be_gentle() {
         .map(|now| now.saturating_add(GENTLE).min(NICEST))
         .and_then(|nice| rustix::process::setpriority_process(None, nice));
     if let Err(error) = nicer {
-        tracing::debug!(%error, "a thread of the vault could not be made nicer");
+        tracing::warn!(%error, "a thread of the vault could not be made nicer: it takes from the doors");
     }
 }
 

@@ -216,7 +216,12 @@ impl Watcher for AuditWatch {
                 self.gathered.version(DeviceVersion {
                     device: known.id.clone(),
                     product: known.product.clone(),
-                    version: said.chars().take(MAX_VERSION).collect(),
+                    // No database takes every control character, and nobody wants one in a list.
+                    version: said
+                        .chars()
+                        .filter(|c| !c.is_control())
+                        .take(MAX_VERSION)
+                        .collect(),
                     at: seen.event.time,
                 });
             }

@@ -31,13 +31,11 @@ pub(super) async fn create(
     refuse_elsewhere(config)?;
     let data = existing(data)?;
     let folder = folder_of(out, &data)?;
-    // The copy of the database, and the backup until it is whole; gone with this process, however it ends.
-    let aside = tempfile::Builder::new()
-        .prefix(".palisade-backup-")
-        .tempdir_in(&folder)
-        .context(folder.display())?;
+    // The backup until it is whole; and the copy of the database, which nobody sealed yet: where the database is.
+    let aside = beside(&folder)?;
+    let copy = beside(data.path())?;
     let waiting = spinner("copying the database");
-    let collected = collect(config, &data, aside.path()).await;
+    let collected = collect(config, &data, copy.path()).await;
     waiting.finish_and_clear();
     let part = aside.path().join("backup");
     let manifest = write(collected?, &part, recipient)?;
@@ -64,6 +62,13 @@ fn refuse_elsewhere(config: &Config) -> Result<(), Failure> {
             ))
         }
     }
+}
+
+fn beside(folder: &Path) -> Result<tempfile::TempDir, Failure> {
+    tempfile::Builder::new()
+        .prefix(".palisade-backup-")
+        .tempdir_in(folder)
+        .context(folder.display())
 }
 
 /// The data directory, which has an installation.

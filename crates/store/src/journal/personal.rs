@@ -4,6 +4,7 @@ use palisade_core::EventId;
 use sqlx::{AnyConnection, Connection, any::AnyRow};
 
 use super::{Journal, ROWS_A_STATEMENT};
+use crate::accounts::tables_about_persons;
 use crate::{StoreError, query_builder::QueryBuilder, row};
 
 /// A value that an entry holds the salted hash of.
@@ -70,7 +71,11 @@ impl Journal<'_> {
     /// # Errors
     /// When the database fails, or others read it all the time.
     pub async fn scrub(&self) -> Result<bool, StoreError> {
-        let is_compacted = self.store.compact(&["ledger_personal", "outbox"]).await?;
+        let tables: Vec<_> = ["ledger_personal", "outbox"]
+            .into_iter()
+            .chain(tables_about_persons())
+            .collect();
+        let is_compacted = self.store.compact(&tables).await?;
         match self.store.empty_log().await? {
             true => Ok(is_compacted),
             false => Err(StoreError::Busy),

@@ -6,8 +6,11 @@ use sqlx::{AnyConnection, Connection};
 use super::table::{Table, Value};
 use crate::{Store, StoreError, query_builder::QueryBuilder};
 
-/// Rows of a piece.
+/// Rows of a piece; fewer of a table whose rows are as large as messages.
 const ROWS: i64 = 1_000;
+const LARGE_ROWS: i64 = 32;
+/// Bytes of a statement, unless a single row has more.
+const BYTES: usize = 8 * 1024 * 1024;
 /// Parameters of a statement, below what either engine takes.
 const PARAMETERS: usize = 16_000;
 
@@ -67,7 +70,7 @@ impl Piece {
         push_range(&mut query, table, range);
         query.push(format_args!(" ORDER BY {}", table.key_names()));
         if range.upto.is_none() {
-            query.push(" LIMIT ").push_bind(ROWS);
+            query.push(" LIMIT ").push_bind(rows_of(table));
         }
         let rows = query.build().fetch_all(connection).await?;
         let rows = rows.iter().map(|row| Value::row(table, row));
@@ -168,7 +171,15 @@ async fn insert(
     connection: &mut AnyConnection,
 ) -> Result<(), StoreError> {
     let rows_a_statement = (PARAMETERS / table.columns.len()).max(1);
-    for rows in piece.0.chunks(rows_a_statement) {
+    let mut rest = piece.0.as_slice();
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest.iter().take(rows_a_statement).take_while(|row| {
+            bytes += row.iter().map(Value::size).sum::<usize>();
+            bytes <= BYTES
+        });
+        let (rows, others) = rest.split_at(fits.count().max(1));
+        rest = others;
         let mut query =
             QueryBuilder::new(format!("INSERT INTO {} ({}) ", table.name, table.names()));
         query.push_values(rows, |mut values, row| {
@@ -189,6 +200,13 @@ async fn insert(
         })?;
     }
     Ok(())
+}
+
+fn rows_of(table: &Table) -> i64 {
+    match table.name.starts_with("mqtt_") || table.name.starts_with("baseline") {
+        true => LARGE_ROWS,
+        false => ROWS,
+    }
 }
 
 fn push_range(query: &mut QueryBuilder, table: &Table, range: Range<'_>) {

@@ -117,6 +117,15 @@ pub(super) enum Value {
 }
 
 impl Value {
+    /// How many bytes it takes, about.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Number(_) => 8,
+            Self::Text(text) => text.as_ref().map_or(0, String::len),
+            Self::Bytes(bytes) => bytes.as_ref().map_or(0, Vec::len),
+        }
+    }
+
     /// Reads the columns of a row.
     pub(super) fn row(table: &Table, row: &AnyRow) -> Result<Vec<Self>, StoreError> {
         let read = |(place, (_, kind)): (usize, &(String, Kind))| {
