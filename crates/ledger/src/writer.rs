@@ -1,7 +1,7 @@
 //! One task writes. Whoever records waits for the commit that holds its entries; all that wait at the
 //! same time share one commit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use palisade_bus::SharedBus;
 use palisade_core::{
@@ -23,8 +23,10 @@ use crate::{
 const QUEUE: usize = 4_096;
 /// Events of one transaction, at most.
 const BATCH: usize = 2_000;
-/// How often a batch is tried again because another writer was faster.
-const TRIES: u32 = 20;
+/// How often a batch is tried again because another writer was faster, and how long at most between two tries: longer than another one
+/// takes for a commit, and never as long twice, or two would keep step with each other.
+const TRIES: u32 = 100;
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 /// Why the ledger could not be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,14 @@ pub enum LedgerError {
     /// The ledger is closed.
     #[error("the ledger is closed")]
     Closed,
+}
+
+/// Some time, random up to a bound that grows with the tries.
+fn pause(tries: u32) -> Result<Duration, LedgerError> {
+    let mut random = [0; 2];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| LedgerError::Random)?;
+    let longest = Duration::from_millis(1 << tries.min(6)).min(LONGEST_PAUSE);
+    Ok(longest.mul_f64(f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX)))
 }
 
 struct Job {
@@ -261,7 +271,7 @@ impl Writer {
             self.head = read_end(&self.store).await?;
             self.is_uncertain = false;
         }
-        for _ in 0..TRIES {
+        for number in 0..TRIES {
             let (head, written) = self.behind_the_end(batch)?;
             let Err(error) = self.store.journal().write(&written).await else {
                 self.head = head;
@@ -283,6 +293,7 @@ impl Writer {
             if !is_moved {
                 return Err(error.into());
             }
+            tokio::time::sleep(pause(number)?).await;
         }
         Err(LedgerError::Contended)
     }
