@@ -171,4 +171,4 @@ def test_a_backup_on_a_full_disk_fails_and_leaves_nothing(server, tmp_path):
     done = subprocess.run(["unshare", options, "sh", "-c", script, "sh", binary("palisade"), "backup", "create", "--data",
                            str(server.data), "--out", str(small / "x")], env=server.environment(), capture_output=True,
                           check=False, timeout=60)
-    assert done.returncode == 1 and b"full" in done.stderr and done.stdout == b"", done
+    assert done.returncode == 1 and b"No space left" in done.stderr and done.stdout == b"", done

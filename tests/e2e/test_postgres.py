@@ -231,7 +231,7 @@ def test_another_machine_is_reached_over_tls_and_checked(tmp_path):
         server = on(f"{address}&sslrootcert={root}", tmp_path / "p")
         with server.running():
             used = postgres.sql(database.url, "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
-                                "WHERE application_name = 'palisade'")
+                                "WHERE application_name LIKE 'palisade %'")
             assert used == "t", used
 
 
