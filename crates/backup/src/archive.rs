@@ -6,6 +6,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
+use palisade_core::hex;
 use tar::{Archive, Builder, EntryType, Header};
 
 use crate::{About, Entry, FORMAT, Manifest, Name, NameError};
@@ -297,10 +298,6 @@ impl<R: Read> Read for Counted<'_, R> {
         (self.progress)(read as u64);
         Ok(read)
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

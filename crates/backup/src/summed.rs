@@ -3,8 +3,7 @@
 use std::io::{self, Read, Write};
 
 use aws_lc_rs::digest::{Context, SHA256};
-
-use crate::archive::hex;
+use palisade_core::hex;
 
 /// Writes, and knows the SHA-256 of what was written.
 pub struct Summed<W> {

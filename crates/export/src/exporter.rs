@@ -45,7 +45,7 @@ pub(crate) struct Exporter {
     pub(crate) stats: Arc<Stats>,
 }
 
-/// Why it stopped for now.
+/// Why it stopped before the end; it is tried again.
 #[derive(Debug, thiserror::Error)]
 enum Stopped {
     #[error(transparent)]

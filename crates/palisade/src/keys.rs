@@ -8,16 +8,11 @@ use std::{
 
 use clap::{Args, Subcommand};
 use palisade_api::doctor::KeyPlace;
-use palisade_bus::LocalBus;
-use palisade_core::{
-    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, SystemClock, port::Journal,
-};
 use palisade_keys::{KeySource, Keystore, KeystoreError, Secret};
-use palisade_ledger::Ledger;
-use palisade_store::Store;
 use serde_json::json;
 
 use crate::{
+    act,
     config::{Config, KeysSection},
     data::{DataArgs, DataDir, MoreConfigArgs},
     database,
@@ -172,7 +167,9 @@ impl RotateCommand {
             }
             Target::Other(source) => keystore.rotate(source)?,
         }
-        record(&store, data).await?;
+        let target = data.keystore().display().to_string();
+        let now = act::record(&store, "keys.rotate", target, None).await?;
+        store.settings().note_keys_rotated(now).await?;
         store.close().await;
         output.done(&json!({ "rotated": true, "next": next }), &next)
     }
@@ -219,24 +216,6 @@ enum Target {
     InPlace(PathBuf),
     /// A key that is there already.
     Other(KeySource),
-}
-
-/// Writes the rotation into the audit log.
-async fn record(store: &Store, data: &DataDir) -> Result<(), Failure> {
-    let ledger = Ledger::open(store.clone(), Arc::new(LocalBus::new(store.clone()))).await?;
-    let act = AdministrativeAct {
-        actor: Actor::Console,
-        act: "keys.rotate".to_owned(),
-        target: data.keystore().display().to_string(),
-        reason: None,
-        outcome: Outcome::Done,
-    };
-    let now = SystemClock.now();
-    let event = Event::new(now, Door::Internal, EventKind::Administrative(act));
-    ledger.record(vec![event]).await?;
-    store.settings().note_keys_rotated(now).await?;
-    ledger.close().await;
-    Ok(())
 }
 
 #[cfg(test)]

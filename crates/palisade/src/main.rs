@@ -2,6 +2,7 @@
 //! all capabilities. It holds no capability logic: what a command does, a capability does, or the server
 //! does when it is asked by REST. Begin with `cli.rs` for the commands and `serve.rs` for the server.
 
+mod act;
 mod backup;
 mod cli;
 mod client;

@@ -1,15 +1,12 @@
 //! `palisade migrate`: moves an installation from SQLite to PostgreSQL.
 
 use clap::{Args, ValueEnum};
-use palisade_bus::LocalBus;
-use palisade_core::{
-    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, SystemClock, port::Journal,
-};
-use palisade_ledger::Ledger;
+use palisade_core::hex;
 use palisade_store::{DatabaseUrl, Migrated, Store};
 use serde_json::json;
 
 use crate::{
+    act,
     data::{DataArgs, DataDir, MoreConfigArgs, write_whole},
     failure::{Context, Failure},
     output::{Output, rows_bar},
@@ -93,7 +90,20 @@ async fn migrate(url: &DatabaseUrl, data: &DataDir, output: &Output) -> Result<(
             .next("what was copied stays; run the same command again when that is mended")
     })?;
     if is_alone {
-        record(&target, &migrated).await?;
+        // The move is an entry of the ledger, in the new place.
+        let reason = format!(
+            "{} rows of {} tables, SHA-256 {}",
+            migrated.rows,
+            migrated.tables,
+            hex(&migrated.digest)
+        );
+        act::record(
+            &target,
+            "database.migrate",
+            "postgres".to_owned(),
+            Some(reason),
+        )
+        .await?;
         // First the old place is closed, then the new one is opened: at no moment are there two.
         write_whole(
             &data.moved(),
@@ -108,29 +118,6 @@ async fn migrate(url: &DatabaseUrl, data: &DataDir, output: &Output) -> Result<(
     target.close().await;
     source.close().await;
     told(url, &migrated, is_alone, output)
-}
-
-/// The move is an entry of the ledger, in the new place.
-async fn record(target: &Store, migrated: &Migrated) -> Result<(), Failure> {
-    let bus = std::sync::Arc::new(LocalBus::new(target.clone()));
-    let ledger = Ledger::open(target.clone(), bus).await?;
-    let act = AdministrativeAct {
-        actor: Actor::Console,
-        act: "database.migrate".to_owned(),
-        target: "postgres".to_owned(),
-        reason: Some(format!(
-            "{} rows of {} tables, SHA-256 {}",
-            migrated.rows,
-            migrated.tables,
-            hex(&migrated.digest)
-        )),
-        outcome: Outcome::Done,
-    };
-    let kind = EventKind::Administrative(act);
-    let event = Event::new(SystemClock.now(), Door::Internal, kind);
-    ledger.record(vec![event]).await.context("the ledger")?;
-    ledger.close().await;
-    Ok(())
 }
 
 fn told(
@@ -163,8 +150,4 @@ fn told(
         ),
     };
     output.done(&value, &text)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,13 +2,11 @@
 
 use clap::Args;
 use palisade_api::setup;
-use palisade_core::{
-    Actor, AdministrativeAct, Clock, Door, Event, EventKind, Outcome, SystemClock, port::Journal,
-};
-use palisade_ledger::Ledger;
+use palisade_core::SystemClock;
 use serde_json::json;
 
 use crate::{
+    act,
     config::Config,
     data::{DataArgs, DataDir, MoreConfigArgs},
     database,
@@ -57,20 +55,8 @@ impl RecoverCommand {
 async fn recover(config: &Config, data: &DataDir) -> Result<String, Failure> {
     // The store's lock keeps a running server apart.
     let store = database::open(config, data).await?;
-    let bus = std::sync::Arc::new(palisade_bus::LocalBus::new(store.clone()));
-    let ledger = Ledger::open(store.clone(), bus).await?;
-    let act = AdministrativeAct {
-        actor: Actor::Console,
-        act: "setup.recover".to_owned(),
-        target: "set-up token".to_owned(),
-        reason: None,
-        outcome: Outcome::Done,
-    };
-    let kind = EventKind::Administrative(act);
-    let event = Event::new(SystemClock.now(), Door::Internal, kind);
-    ledger.record(vec![event]).await.context("the ledger")?;
+    act::record(&store, "setup.recover", "set-up token".to_owned(), None).await?;
     let token = setup::make_setup_token(&store, &SystemClock).await?;
-    ledger.close().await;
     store.close().await;
     Ok(token)
 }

@@ -67,7 +67,7 @@ fn event(number: u32) -> OutboxRow {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn of_two_owners_who_disable_each_other_at_once_one_is_left() {
     let (_directory, store) = open().await;
     for name in ["ann", "bob"] {
@@ -90,7 +90,7 @@ async fn of_two_owners_who_disable_each_other_at_once_one_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn who_follows_the_stream_misses_nothing_of_many_who_write() {
     const WRITERS: u32 = 5;
     const EACH: u32 = 60;
@@ -132,7 +132,7 @@ async fn who_follows_the_stream_misses_nothing_of_many_who_write() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn a_second_program_is_refused_while_the_first_one_has_the_database() {
     let (directory, first) = open().await;
     let other = tempfile::tempdir().expect("a directory");
@@ -148,7 +148,7 @@ async fn a_second_program_is_refused_while_the_first_one_has_the_database() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn a_claim_that_was_lost_is_taken_again_unless_another_has_it() {
     let (directory, first) = open().await;
     run(directory.path(), END_IT).await;
@@ -169,7 +169,7 @@ async fn a_claim_that_was_lost_is_taken_again_unless_another_has_it() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn who_lost_the_claim_writes_nothing_more() {
     let (directory, first) = open().await;
     run(directory.path(), END_IT).await;
@@ -189,7 +189,7 @@ async fn who_lost_the_claim_writes_nothing_more() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn who_is_dropped_while_a_transaction_begins_leaves_nothing_that_swallows_the_next_act() {
     let (directory, store) = open().await;
     let mut outside = raw(directory.path()).await;
@@ -223,7 +223,7 @@ async fn who_is_dropped_while_a_transaction_begins_leaves_nothing_that_swallows_
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn connections_that_the_server_ended_are_made_anew() {
     let (directory, store) = open().await;
     store.ping().await.expect("writes");
@@ -238,7 +238,7 @@ async fn connections_that_the_server_ended_are_made_anew() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn a_newer_schema_is_used_where_its_program_says_so_and_else_refused() {
     let (directory, store) = open().await;
     store.close().await;
@@ -266,7 +266,7 @@ async fn a_newer_schema_is_used_where_its_program_says_so_and_else_refused() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn both_engines_have_the_same_tables_with_the_same_columns() {
     let (directory, _store) = open().await;
     let rows = sqlx::query(

@@ -52,7 +52,7 @@ impl Vault {
     /// [`VaultConfig::roll_gently_mb`](crate::VaultConfig::roll_gently_mb).
     ///
     /// # Errors
-    /// When one cannot be read for now, or the object store or the system of record fails: what is not rolled stays
+    /// When one cannot be read, or the object store or the system of record fails: what is not rolled stays
     /// in the log.
     pub async fn roll(&self) -> Result<Rolled, VaultError> {
         self.roll_closed(|| self.pace()).await

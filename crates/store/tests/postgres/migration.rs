@@ -77,7 +77,7 @@ async fn count(store: &Store) -> usize {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn all_rows_come_over_and_the_source_stays_as_it_is() {
     let (from, to) = (source().await, target().await);
     let before = std::fs::read(from.path().join("palisade.db")).expect("reads");
@@ -124,7 +124,7 @@ async fn all_rows_come_over_and_the_source_stays_as_it_is() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn a_second_run_copies_what_changed_and_takes_away_what_went() {
     let (from, to) = (source().await, target().await);
     {
@@ -191,7 +191,7 @@ async fn a_second_run_copies_what_changed_and_takes_away_what_went() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn a_row_that_somebody_changed_there_is_seen() {
     let (from, to) = (source().await, target().await);
     let (source, _) = Store::open_to_leave(from.path()).await.expect("opens");
@@ -224,7 +224,7 @@ async fn a_row_that_somebody_changed_there_is_seen() {
 }
 
 #[tokio::test]
-#[ignore = "needs a PostgreSQL server"]
+#[ignore = "`./test` runs it, with a PostgreSQL server of its own"]
 async fn an_installation_of_its_own_is_not_overwritten() {
     let (from, to) = (source().await, target().await);
     let store = palisade_test_store::open(to.path()).await.expect("opens");
